@@ -1,0 +1,60 @@
+# Two commands: `make demo` shows what it does, `make test` what must hold. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+# One target directory for all clones of a user, so that RocksDB and DataFusion are compiled once.
+export CARGO_TARGET_DIR := $(shell scripts/target-dir.sh)
+# One set of features and one profile for everything, for the same reason.
+EVERYTHING := --release --workspace --all-features
+HURTIG := $(CARGO_TARGET_DIR)/release/hurtig
+
+# Where `make demo` keeps its data, `make bench` its input, and for how long it measures.
+DEMO_DIR ?= demo-data
+BENCH_DIR ?= $(HOME)/.cache/hurtig/bench
+BENCH_SECONDS ?= 40
+ROUNDS ?= 200
+SEED ?=
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## installs what the build needs, says nothing if all is there
+	@scripts/setup.sh
+
+.PHONY: build
+build: setup ## builds the binary `hurtig`
+	@echo "building in $(CARGO_TARGET_DIR) (the first time RocksDB and DataFusion too: that takes a while)"
+	@cargo build $(EVERYTHING) --bin hurtig
+	@echo "built $(HURTIG)"
+
+.PHONY: demo
+demo: build ## real meters, then a fleet of 100,000, then a query; ends by itself
+	@scripts/demo.sh "$(HURTIG)" "$(DEMO_DIR)"
+
+.PHONY: test
+test: setup ## everything that must hold: format, lints, all tests, a short chaos run
+	@scripts/test.sh $(EVERYTHING)
+
+.PHONY: soak
+soak: setup ## kills the running job ROUNDS times (200), compares what it wrote
+	@cargo build $(EVERYTHING) --bin hurtig --bin chaos
+	@"$(CARGO_TARGET_DIR)/release/chaos" --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
+.PHONY: bench
+bench: setup ## the peers' benchmarks: right answers, then BENCH_SECONDS (40) of steady state each
+	@cargo build $(EVERYTHING) --bin bench --bin gen_peer --bin state_size
+	@scripts/bench.sh "$(CARGO_TARGET_DIR)/release" "$(BENCH_DIR)" "$(BENCH_SECONDS)"
+
+.PHONY: fmt
+fmt: ## formats the code
+	@cargo fmt --all
+
+.PHONY: clean
+clean: ## removes the demo's data (the build stays, it is shared)
+	@rm -rf "$(DEMO_DIR)"

@@ -1,0 +1,259 @@
+//! The command line: `hurtig`, and the same options for every job's own binary.
+//!
+//! ```no_run
+//! use hurtig::cli::{NoOptions, run};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     run("my-job", |env, _: &NoOptions| {
+//!         let _ = env; // env.from_source(…).map(…).sink_to(…)
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! - [`options`]: what every job understands; [`layers`]: file and `HURTIG_…` variables below it.
+//! - [`run_job`]: from options to summary; progress on standard error, results on standard output.
+//! - `hurtig jobs | checkpoints | savepoint | stop | cancel` talk to running jobs over REST.
+//!
+//! Exit codes: 0 finished, 1 failed, 2 wrong usage, 130 or 143 cancelled (by Ctrl-C or SIGTERM).
+
+mod checkpoints;
+mod client;
+mod control;
+mod failure;
+mod jobs;
+pub mod layers;
+pub mod options;
+mod output;
+mod progress;
+#[cfg(feature = "sql")]
+mod query;
+mod registry;
+mod run;
+mod signals;
+mod summary;
+mod table;
+pub mod units;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use hurtig_operators::stream::Environment;
+
+pub use self::{failure::Failure, options::RunOptions, run::run_job};
+use crate::smart_meters::{self, Layout, cost::Traffic};
+
+/// Apache Flink's programming model in one Rust binary, made for time-series data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hurtig",
+    version,
+    max_term_width = 110,
+    after_help = "\
+Examples:
+  hurtig run smart-meters --bounded               a generated fleet of meters, until it ends
+  hurtig run smart-meters --source file:readings  your own files
+  hurtig jobs                                     what runs
+  hurtig query \"SELECT count(*) FROM readings\"    what was written"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a job in this process
+    Run(RunCommand),
+    /// List running jobs
+    Jobs(jobs::JobsCommand),
+    /// List a job's checkpoints
+    Checkpoints(checkpoints::CheckpointsCommand),
+    /// Take a savepoint of a running job
+    Savepoint(control::SavepointCommand),
+    /// End a running job with a savepoint
+    Stop(control::StopCommand),
+    /// End a running job at once
+    Cancel(control::CancelCommand),
+    /// Ask with SQL for what a job has written
+    #[cfg(feature = "sql")]
+    Query(query::QueryCommand),
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+struct RunCommand {
+    #[command(subcommand)]
+    job: Job,
+}
+
+/// The jobs that come with hurtig.
+#[derive(Debug, Subcommand)]
+enum Job {
+    /// Smart-meter readings: time series, a lake, aggregates and dead letters
+    #[command(name = "smart-meters", after_help = AFTER_RUN)]
+    SmartMeters(JobLine<smart_meters::Options>),
+}
+
+/// A job's line: everybody's options and its own.
+#[derive(Debug, Args)]
+struct JobLine<A: Args> {
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    own: A,
+}
+
+/// For a job that has no options of its own.
+#[derive(Debug, Clone, Args)]
+pub struct NoOptions {}
+
+const AFTER_RUN: &str = "\
+Every option can also stand in a file (--config FILE; TOML or JSON, named as here, or in a section with the
+job's name) or in the environment (HURTIG_ and the name: HURTIG_CHECKPOINT_INTERVAL=30s). The command line
+goes before the environment, the environment before the file.
+
+Ctrl-C or SIGTERM takes a last checkpoint and ends the job; `--from latest` goes on from there. A second one
+ends it at once.
+
+Exit codes: 0 finished, 1 failed, 2 wrong usage, 130 or 143 cancelled.";
+
+const SMART_METERS: &str = "smart-meters";
+
+/// The `hurtig` binary.
+pub fn main() -> ExitCode {
+    hurtig(std::env::args_os().collect()).unwrap_or_else(Failure::report)
+}
+
+/// The whole of a job's own binary: options, run, summary. `name` is what its checkpoints belong to.
+///
+/// `A` are the job's own options ([`NoOptions`] if there are none); everybody's come by themselves.
+pub fn run<A: Args>(name: &str, build: impl FnOnce(&Environment, &A) -> anyhow::Result<()>) -> ExitCode {
+    run_named(name, std::env::args_os().collect(), build).unwrap_or_else(Failure::report)
+}
+
+fn run_named<A: Args>(
+    name: &str,
+    argv: Vec<OsString>,
+    build: impl FnOnce(&Environment, &A) -> anyhow::Result<()>,
+) -> Result<ExitCode, Failure> {
+    let command =
+        JobLine::<A>::augment_args(clap::Command::new("job").bin_name(name).after_help(AFTER_RUN)).max_term_width(110);
+    let file = layers::config_file(&argv);
+    let command = layers::put_below(command, name, file.as_deref())?;
+    let matches = command.try_get_matches_from(argv).map_err(Failure::Clap)?;
+    let line = JobLine::<A>::from_arg_matches(&matches).map_err(Failure::Clap)?;
+    run_job(name, &line.run, |env| build(env, &line.own), |_| Vec::new())
+}
+
+fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
+    match parse(argv)?.command {
+        Command::Run(RunCommand { job: Job::SmartMeters(JobLine { run, own }) }) => run_smart_meters(&run, own),
+        Command::Jobs(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Checkpoints(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Savepoint(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Stop(command) => command.run().map(|()| ExitCode::SUCCESS),
+        Command::Cancel(command) => command.run().map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "sql")]
+        Command::Query(command) => command.run().map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
+    let mut command = Cli::command();
+    // Only `run` has layers, and only its file is looked for: elsewhere `--config` is a mistake
+    // that clap will find.
+    if argv.get(1).is_some_and(|arg| arg == "run") && argv.get(2).is_some_and(|arg| arg == SMART_METERS) {
+        let file = layers::config_file(&argv);
+        let mut failure = None;
+        command = command.mut_subcommand("run", |run| {
+            run.mut_subcommand(SMART_METERS, |job| {
+                let unchanged = job.clone();
+                layers::put_below(job, SMART_METERS, file.as_deref()).unwrap_or_else(|f| {
+                    failure = Some(f);
+                    unchanged
+                })
+            })
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+    }
+    let matches = command.try_get_matches_from(argv).map_err(Failure::Clap)?;
+    Cli::from_arg_matches(&matches).map_err(Failure::Clap)
+}
+
+fn run_smart_meters(run: &RunOptions, own: smart_meters::Options) -> Result<ExitCode, Failure> {
+    let options = smart_meters::Options { bounded: run.bounded, ..own };
+    run_job(
+        SMART_METERS,
+        run,
+        |env| Ok(smart_meters::build(env, &options, &run.data_dir)?),
+        |status| {
+            let layout = Layout::of(&options, &run.data_dir);
+            match Traffic::of(&status.books, &layout, options.timestream_ingest_batch_size) {
+                Ok(traffic) => cost_notes(&traffic),
+                Err(e) => vec![format!("what it would have cost on AWS is not known: {e}")],
+            }
+        },
+    )
+}
+
+/// What AWS would have metered, a line each.
+fn cost_notes(traffic: &Traffic) -> Vec<String> {
+    let quantities = smart_meters::cost::quantities(traffic);
+    if quantities.is_empty() {
+        return Vec::new();
+    }
+    let title = "per million messages, AWS would have metered".to_owned();
+    std::iter::once(title).chain(quantities.iter().map(|q| format!("  {q}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    fn parsed(line: &str) -> Result<Cli, String> {
+        parse(line.split(' ').map(OsString::from).collect()).map_err(|f| f.to_string())
+    }
+
+    #[test]
+    fn the_options_of_the_design_are_understood() {
+        for line in [
+            "hurtig run smart-meters --source generator --sink embedded --data-dir d --parallelism 2 --bounded",
+            "hurtig run smart-meters --checkpoint-interval off --from latest --explain --json --rest-port off",
+            "hurtig run smart-meters --explain=json --checkpoint-dir s3://b/p --state-backend heap --state-memory 1g",
+            "hurtig jobs --json",
+            "hurtig checkpoints smart-meters --data-dir d",
+            "hurtig savepoint smart-meters dir",
+            "hurtig stop smart-meters --drain",
+            "hurtig cancel 2fca --rest http://127.0.0.1:8081",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+        }
+    }
+
+    #[test]
+    fn explain_takes_no_word_that_follows() {
+        let Ok(Cli { command: Command::Run(RunCommand { job: Job::SmartMeters(line) }) }) =
+            parsed("hurtig run smart-meters --explain --source file:x")
+        else {
+            panic!("it is a run");
+        };
+        assert_eq!(line.run.explain, Some(options::Explain::Text));
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for line in
+            ["hurtig run", "hurtig run other", "hurtig run smart-meters --checkpoint-interval 0s", "hurtig nothing"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `hurtig query`: SQL over what a job has written.
+
+use std::{
+    io::{self, ErrorKind, Read},
+    path::PathBuf,
+};
+
+use clap::Args;
+
+use super::{Failure, units};
+use crate::{
+    query::{Format, Query, QueryError, Tables},
+    smart_meters::{Layout, Options},
+};
+
+/// Asks with SQL for what a job has written.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Tables:
+  readings                      every valid reading as read: meter_id, time, measure, value, unit, region, source
+  aggregates_1m, aggregates_1h  meter_id, region, window_start, window_end, sum, count, min, max, avg, measure
+  timeseries                    what the embedded time-series store holds: meter_id, region, dimensions, measure_name,
+                                measure_value, time, original_time
+  dead_letters                  what could not be used: time, split, position, operator, reason, raw
+All but the last also have year and month, by which their files are partitioned. All times are UTC.
+
+Examples:
+  hurtig query \"SELECT count(*) FROM readings\"
+  hurtig query --format csv \"SELECT meter_id, date_trunc('month', time) AS month, sum(value) AS kwh
+      FROM readings WHERE unit = 'kWh' GROUP BY 1, 2 ORDER BY 1, 2\"
+  hurtig query \"SELECT reason, count(*) FROM dead_letters GROUP BY reason\"
+  hurtig query \"SHOW TABLES\"
+  hurtig query - < question.sql")]
+pub struct QueryCommand {
+    /// The query, or `-` to read it from standard input
+    sql: String,
+
+    /// The job's data directory
+    #[arg(long, value_name = "DIR", default_value = "hurtig-data", env = "HURTIG_DATA_DIR", hide_env = true)]
+    data_dir: PathBuf,
+
+    /// The lake, if the job had it elsewhere
+    #[arg(long, value_name = "DIR", env = "HURTIG_LAKE", hide_env = true)]
+    lake: Option<PathBuf>,
+
+    /// The table of the time-series store, if the job named it otherwise
+    #[arg(long = "TimestreamTableName", value_name = "TABLE", env = "HURTIG_TIMESTREAMTABLENAME", hide_env = true)]
+    table: Option<String>,
+
+    /// The dead letters, if the job had them elsewhere
+    #[arg(long, value_name = "DIR", env = "HURTIG_DEAD_LETTERS", hide_env = true)]
+    dead_letters: Option<PathBuf>,
+
+    /// How the answer is written: a table, CSV with a header, or one JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    format: Format,
+
+    /// Memory for sorting, grouping and joining; beyond it they spill to disk
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = units::parse_size)]
+    memory: usize,
+
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    parallelism: Option<usize>,
+}
+
+impl QueryCommand {
+    /// Carries it out.
+    pub fn run(&self) -> Result<(), Failure> {
+        if !self.data_dir.is_dir() && self.lake.is_none() {
+            return Err(Failure::failed(format!(
+                "there is no data directory {}: give the one that the job ran with, as --data-dir",
+                self.data_dir.display()
+            )));
+        }
+        let mut sql = self.sql.clone();
+        if sql == "-" {
+            sql.clear();
+            io::stdin().read_to_string(&mut sql)?;
+        }
+        let mut places =
+            Options { lake: self.lake.clone(), dead_letters: self.dead_letters.clone(), ..Options::default() };
+        if let Some(table) = &self.table {
+            places.timestream_table_name.clone_from(table);
+        }
+        let mut query = Query::new(Tables::from(Layout::of(&places, &self.data_dir)));
+        query.format = self.format;
+        query.memory = self.memory;
+        query.partitions = self.parallelism.unwrap_or(query.partitions);
+        match query.run(&sql, &mut io::BufWriter::new(io::stdout().lock())) {
+            Ok(_) => Ok(()),
+            // The reader has seen enough: `| head`.
+            Err(QueryError::Io(e)) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}

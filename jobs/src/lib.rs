@@ -1,0 +1,43 @@
+//! Apache Flink's programming model in one Rust binary, made for time-series data.
+//!
+//! This crate is the front door. A job needs no more than the prelude:
+//!
+//! ```
+//! use hurtig::prelude::*;
+//!
+//! # #[derive(Clone, serde::Serialize, serde::Deserialize)]
+//! # struct Reading { meter_id: String, time: i64, wh: i64 }
+//! fn job(env: &Environment, readings: impl Source<Item = Reading>) {
+//!     let watermarks = WatermarkStrategy::bounded_out_of_orderness(secs(30));
+//!     env.from_source(readings, watermarks.with_timestamp_assigner(|r: &Reading, _| r.time), "readings")
+//!         .filter(|r| r.wh > 0)
+//!         .key_by(|r: &Reading| r.meter_id.clone())
+//!         .reduce(|a, b| Reading { wh: a.wh + b.wh, ..b })
+//!         .sink_to(DiscardingSink);
+//! }
+//! ```
+//!
+//! - [`prelude`]: what a job usually needs. [`connectors`]: sources and sinks.
+//! - [`engine`]: running a job from code (`engine::runner::LocalRunner`), and the contracts of
+//!   operators, sources and sinks. [`state`]: keyed state.
+//! - Feature `cli`: `run`, which gives a job the options that every job has, the command line
+//!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`.
+//!   Feature `s3`: checkpoints on S3. The default build has none of them.
+//!
+//! `docs/getting-started.md` goes through it step by step; `examples/user_job.rs` is a whole job.
+
+pub mod prelude;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "sql")]
+pub mod query;
+#[cfg(feature = "cli")]
+pub mod smart_meters;
+
+pub use hurtig_engine as engine;
+pub use hurtig_operators::{self as operators, connectors};
+pub use hurtig_state as state;
+
+#[cfg(feature = "cli")]
+pub use cli::run;

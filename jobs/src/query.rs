@@ -1,0 +1,94 @@
+//! SQL over what a job has written, by DataFusion.
+//!
+//! | table | what | columns |
+//! |---|---|---|
+//! | `readings` | every valid reading as read, repeats included | `meter_id, time, measure, value, unit, region, source` |
+//! | `aggregates_1m`, `aggregates_1h` | energy by minute and hour | `meter_id, region, window_start, window_end, sum, count, min, max, avg, measure` |
+//! | `timeseries` | what the embedded time-series store holds | `meter_id, region, dimensions, measure_name, measure_value, time, original_time` |
+//! | `dead_letters` | what could not be used | `time, split, position, operator, reason, raw` |
+//!
+//! The Parquet tables also have the columns they are partitioned by, as numbers and shown last:
+//! `year` and `month`. A condition on them skips whole
+//! directories without opening a file; one on `time` skips row groups by their statistics. All
+//! times are UTC.
+//!
+//! Only what is committed is read: names that begin with `.` or `_` are pending or somebody
+//! else's. A table without files is an empty table.
+//!
+//! ```no_run
+//! use hurtig::query::{Format, Query, Tables};
+//!
+//! let query = Query { format: Format::Csv, ..Query::new(Tables::in_data_dir("hurtig-data")) };
+//! query.run("SELECT count(*) FROM readings", &mut std::io::stdout())?;
+//! # Ok::<(), hurtig::query::QueryError>(())
+//! ```
+
+mod dead_letters;
+mod error;
+mod output;
+mod parquet;
+mod tables;
+
+#[cfg(test)]
+mod tests;
+
+use std::{io::Write, sync::Arc};
+
+use datafusion::{
+    execution::{context::SQLOptions, runtime_env::RuntimeEnvBuilder},
+    prelude::{SessionConfig, SessionContext},
+};
+
+pub use self::{error::QueryError, output::Format, tables::Tables};
+
+/// How to ask.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Where the tables are.
+    pub tables: Tables,
+    /// How the answer is written.
+    pub format: Format,
+    /// Bytes that sorting, grouping and joining may hold; beyond that they spill to disk.
+    pub memory: usize,
+    /// How many threads work.
+    pub partitions: usize,
+}
+
+impl Query {
+    /// With a table as the answer, 256 MiB, and a thread a core.
+    pub fn new(tables: Tables) -> Self {
+        let partitions = std::thread::available_parallelism().map_or(1, usize::from);
+        Query { tables, format: Format::Table, memory: 256 << 20, partitions }
+    }
+
+    /// Writes the answer to `sql` and returns how many rows it has.
+    pub fn run(&self, sql: &str, out: &mut impl Write) -> Result<u64, QueryError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(self.partitions.max(1))
+            .max_blocking_threads(self.partitions.max(1) + 2)
+            .thread_name("hurtig-sql")
+            .enable_all()
+            .build()
+            .map_err(QueryError::Io)?;
+        runtime.block_on(async {
+            let session = self.session()?;
+            // What a job has written is not changed from here.
+            let only_reading =
+                SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+            let answer = session.sql_with_options(sql, only_reading).await?;
+            output::write(answer, self.format, out).await
+        })
+    }
+
+    fn session(&self) -> Result<SessionContext, QueryError> {
+        let config = SessionConfig::new()
+            .with_target_partitions(self.partitions.max(1))
+            .with_information_schema(true)
+            .with_default_catalog_and_schema("hurtig", "public")
+            .set_str("datafusion.execution.time_zone", "UTC");
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).build()?;
+        let session = SessionContext::new_with_config_rt(config, Arc::new(runtime));
+        self.tables.register(&session, self.partitions.max(1))?;
+        Ok(session)
+    }
+}

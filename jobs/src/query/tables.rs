@@ -1,0 +1,145 @@
+//! The tables and where they are.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use datafusion::{
+    arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    prelude::SessionContext,
+};
+
+use super::{QueryError, dead_letters, parquet};
+
+/// Where the tables' files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// Below it, Parquet.
+    pub readings: PathBuf,
+    /// Below it, Parquet.
+    pub aggregates_1m: PathBuf,
+    /// Below it, Parquet.
+    pub aggregates_1h: PathBuf,
+    /// Below it, Parquet.
+    pub timeseries: PathBuf,
+    /// Below it, JSON lines.
+    pub dead_letters: PathBuf,
+}
+
+impl Tables {
+    /// Where the smart-meter job puts them by default.
+    pub fn in_data_dir(data_dir: impl AsRef<Path>) -> Self {
+        let data_dir = data_dir.as_ref();
+        let typed = data_dir.join("lake").join("typed");
+        Tables {
+            readings: typed.join("readings"),
+            aggregates_1m: typed.join("aggregates_1m"),
+            aggregates_1h: typed.join("aggregates_1h"),
+            timeseries: data_dir.join("timeseries").join("readings"),
+            dead_letters: data_dir.join("dead-letters"),
+        }
+    }
+
+    /// Makes them known to a session.
+    pub(super) fn register(&self, session: &SessionContext, partitions: usize) -> Result<(), QueryError> {
+        let aggregates = aggregates();
+        for (name, directory, schema) in [
+            ("readings", &self.readings, readings()),
+            ("aggregates_1m", &self.aggregates_1m, aggregates.clone()),
+            ("aggregates_1h", &self.aggregates_1h, aggregates),
+            ("timeseries", &self.timeseries, timeseries()),
+        ] {
+            session.register_table(name, parquet::table(session, directory, schema)?)?;
+        }
+        session.register_table("dead_letters", dead_letters::table(&self.dead_letters, partitions)?)?;
+        Ok(())
+    }
+}
+
+#[cfg(feature = "cli")]
+impl From<crate::smart_meters::Layout> for Tables {
+    fn from(layout: crate::smart_meters::Layout) -> Self {
+        Tables {
+            readings: layout.readings,
+            aggregates_1m: layout.aggregates_1m,
+            aggregates_1h: layout.aggregates_1h,
+            timeseries: layout.timeseries,
+            dead_letters: layout.dead_letters,
+        }
+    }
+}
+
+/// A time of a table, in UTC.
+pub(super) fn utc(unit: TimeUnit) -> DataType {
+    DataType::Timestamp(unit, Some("UTC".into()))
+}
+
+/// Whether a name is of something committed.
+pub(super) fn is_visible(name: &str) -> bool {
+    !name.starts_with(['.', '_'])
+}
+
+/// The visible entries of a directory in order; none if it is not there.
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, QueryError> {
+    let unlisted = |source| QueryError::Listing { path: directory.to_owned(), source };
+    let listing = match fs::read_dir(directory) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(unlisted(e)),
+    };
+    let mut paths = Vec::new();
+    for entry in listing {
+        let entry = entry.map_err(unlisted)?;
+        if entry.file_name().to_str().is_some_and(is_visible) {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+pub(super) fn readings() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        text("meter_id"),
+        Field::new("time", utc(TimeUnit::Microsecond), true),
+        text("measure"),
+        Field::new("value", DataType::Float64, true),
+        text("unit"),
+        text("region"),
+        text("source"),
+    ]))
+}
+
+pub(super) fn aggregates() -> SchemaRef {
+    let number = |name| Field::new(name, DataType::Float64, true);
+    Arc::new(Schema::new(vec![
+        text("meter_id"),
+        text("region"),
+        Field::new("window_start", utc(TimeUnit::Millisecond), true),
+        Field::new("window_end", utc(TimeUnit::Millisecond), true),
+        number("sum"),
+        Field::new("count", DataType::Int64, true),
+        number("min"),
+        number("max"),
+        number("avg"),
+        text("measure"),
+    ]))
+}
+
+pub(super) fn timeseries() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        text("meter_id"),
+        text("region"),
+        text("dimensions"),
+        text("measure_name"),
+        Field::new("measure_value", DataType::Float64, true),
+        Field::new("time", utc(TimeUnit::Nanosecond), true),
+        Field::new("original_time", utc(TimeUnit::Nanosecond), true),
+    ]))
+}
+
+pub(super) fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true)
+}

@@ -1,0 +1,70 @@
+//! Which readings are too late for their window, decided by each reading's own split.
+//!
+//! A window operator calls a record late when the merged watermark has passed its window. The
+//! watermark is the minimum over all splits, and how far the others have come when a record
+//! arrives depends on threads and on restarts: a straggler may be late in one run and not in
+//! the next. Here a record is late when its *own* split has gone too far, which is a matter of
+//! what stands in the split and of nothing else. The merged watermark is never ahead of a
+//! split's own, so that what passes here is never late at the window. Two runs over the same
+//! readings have the same windows and the same dead letters, however often they were killed and
+//! whatever their parallelism.
+
+use hurtig_engine::{error::Result, operator::Output, time::NO_TIMESTAMP};
+use hurtig_operators::{collector::Collector, process::ProcessFunction, window::TumblingEventTimeWindows};
+
+use super::{aggregate::Energy, span::Span};
+
+/// Passes what is in time for its window; what is not becomes a dead letter.
+#[derive(Debug, Clone)]
+pub struct InTime {
+    windows: TumblingEventTimeWindows,
+    /// How far out of order readings may be, in milliseconds.
+    bound: i64,
+}
+
+impl InTime {
+    /// For windows of `size`, where readings may be out of order by `bound`.
+    pub fn for_windows(size: Span, bound: Span) -> Self {
+        InTime { windows: TumblingEventTimeWindows::of(size.duration()), bound: bound.millis() }
+    }
+
+    /// Whether a reading at `timestamp` is too late in a split whose newest reading before it was
+    /// at `split_time`.
+    fn is_late(&self, timestamp: i64, split_time: i64) -> bool {
+        let watermark = split_time.saturating_sub(self.bound).saturating_sub(1);
+        split_time != NO_TIMESTAMP && self.windows.assign(timestamp).max_timestamp() <= watermark
+    }
+}
+
+impl ProcessFunction<Energy> for InTime {
+    type Out = Energy;
+
+    #[inline]
+    fn process_element<O: Output<Energy>>(&mut self, energy: Energy, out: &mut Collector<'_, O>) -> Result<()> {
+        if self.is_late(out.timestamp(), energy.split_time) {
+            let raw = serde_json::to_vec(&energy).unwrap_or_else(|e| format!("<no JSON: {e}>").into_bytes());
+            out.dead_letter(raw, "late: its window was closed before it came");
+        } else {
+            out.collect(energy);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_is_what_comes_after_its_split_has_closed_the_window() {
+        let in_time = InTime::for_windows(Span::mins(1), Span::secs(30));
+        // The window of 0..60,000 is closed when the split has come to 90,000.
+        assert!(!in_time.is_late(59_999, 89_999));
+        assert!(in_time.is_late(59_999, 90_000));
+        assert!(in_time.is_late(0, 90_000), "wherever in the window it lies");
+        assert!(!in_time.is_late(60_000, 90_000), "the next window is open");
+        assert!(!in_time.is_late(0, NO_TIMESTAMP), "the first reading of a split");
+        let hours = InTime::for_windows(Span::hours(1), Span::secs(30));
+        assert!(!hours.is_late(0, 90_000));
+    }
+}

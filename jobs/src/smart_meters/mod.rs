@@ -1,0 +1,70 @@
+//! The talk's smart-meter job, in one process.
+//!
+//! ```text
+//! generator ─┐   Message    TimestreamPayload
+//! files ─────┴─▶ readings ─▶ MapToTimestreamPayload ─┬─▶ RawLake       <lake>/raw       JSON lines, as read
+//!                                                    ├─▶ ReadingsLake  <lake>/typed/readings      Parquet
+//!                                                    └─▶ OffsetFutureTimestreamPoints ─┬─▶ OutsideWindow
+//!                                                             by meter                 ├─▶ WriteOnce ─▶ time-series store
+//!   whatever cannot be used, from any of them ─▶ dead letters                          └─▶ sums by minute and by hour ─▶ <lake>/typed
+//! ```
+//!
+//! The operators' names are those of the job on AWS that the talk shows
+//! (`amazon-kinesis-timestream-grafana`), and so are the options [`Options`] takes besides its
+//! own. What that job does wrong, the operators' own pages say.
+//!
+//! ```
+//! use hurtig::{prelude::*, smart_meters};
+//!
+//! let options = smart_meters::Options { meters: 10, bounded: true, ..Default::default() };
+//! let env = Environment::new("smart-meters");
+//! smart_meters::build(&env, &options, "data".as_ref())?;
+//! let graph = env.graph()?;
+//! assert!(graph.is_bounded());
+//! # Ok::<(), Error>(())
+//! ```
+
+mod aggregate;
+mod columns;
+pub mod cost;
+mod csv_row;
+mod embedded_store;
+mod in_time;
+mod judged;
+mod layout;
+mod mapping;
+mod message;
+mod offset_future;
+mod options;
+mod payload;
+mod pipeline;
+mod reading;
+mod sinks;
+mod sources;
+mod span;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod time_series;
+mod window;
+mod write_once;
+
+pub use self::{
+    aggregate::{Aggregate, Energy, EnergyKey, SumEnergy, Total},
+    embedded_store::EmbeddedStore,
+    in_time::InTime,
+    judged::{Judge, Judged, Verdict},
+    layout::Layout,
+    mapping::{MapToTimestreamPayload, RawLine, raw_lines},
+    message::{Message, Messages},
+    offset_future::OffsetFutureTimestreamPoints,
+    options::Options,
+    payload::{Dimension, Measure, PayloadError, TimeUnit, TimestreamPayload},
+    pipeline::{build, uids},
+    reading::Reading,
+    span::Span,
+    spec::{Format, PartitionBy, SinkSpec, SourceSpec},
+    time_series::{Novelty, TimeSeriesRecord, TimeSeriesSink},
+    window::{Action, FuturePolicy, LatePolicy, OutsideWindow, Side, outside_window},
+    write_once::WriteOnce,
+};

@@ -1,0 +1,151 @@
+//! The job graph: what is connected to what.
+
+use std::path::Path;
+
+use compact_str::CompactString;
+use hurtig_engine::{error::Result, source::Source, time::hours, watermark::WatermarkStrategy};
+use hurtig_operators::{stream::Environment, window::TumblingEventTimeWindows};
+
+use super::{
+    Layout, Message, Options,
+    aggregate::{Aggregate, Energy, SumEnergy},
+    embedded_store::EmbeddedStore,
+    in_time::InTime,
+    judged::Judged,
+    mapping::{self, MapToTimestreamPayload, raw_lines},
+    offset_future::OffsetFutureTimestreamPoints,
+    payload::TimestreamPayload,
+    reading::Reading,
+    sinks::{dead_letters, json_lines, parquet},
+    sources::{self, FileKind},
+    span::Span,
+    spec::SourceSpec,
+    time_series::TimeSeriesSink,
+    window::outside_window,
+    write_once::WriteOnce,
+};
+
+/// The sinks' uids: what their books are found by.
+pub mod uids {
+    /// The messages as they were read.
+    pub const RAW: &str = "raw-lake";
+    /// The table `readings`.
+    pub const READINGS: &str = "readings-lake";
+    /// The time-series store.
+    pub const TIME_SERIES: &str = "timeseries";
+    /// Readings outside of the time-series store's window.
+    pub const OUTSIDE_WINDOW: &str = "outside-window";
+    /// The table `aggregates_1m`.
+    pub const MINUTES: &str = "aggregates-1m";
+    /// The table `aggregates_1h`.
+    pub const HOURS: &str = "aggregates-1h";
+}
+
+/// Puts the job together. What cannot work is an error here, before anything runs.
+pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()> {
+    options.check()?;
+    let layout = Layout::of(options, data_dir);
+    let spec = options.reads()?;
+    let job = Job { env, options, layout: &layout, kind: spec.kind() };
+    match &spec {
+        SourceSpec::File(path) => match sources::file_kind(path, options.format)? {
+            FileKind::Json => job.from(sources::json_files(path)),
+            FileKind::Csv => job.from(sources::csv_files(path, options)),
+        },
+        _ => job.from(sources::generator(options)?),
+    }
+}
+
+struct Job<'a> {
+    env: &'a Environment,
+    options: &'a Options,
+    layout: &'a Layout,
+    kind: &'static str,
+}
+
+impl Job<'_> {
+    /// The same operators behind every source: live data and backfill have one code path.
+    fn from<S: Source<Item = Message>>(&self, source: S) -> Result<()> {
+        let Job { env, options, layout, kind } = *self;
+        let cut = options.partition_by;
+        let by_meter = |p: &TimestreamPayload| p.meter_id.clone();
+
+        let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.max_out_of_orderness.duration())
+            .with_watermark_alignment(hours(24))
+            .with_max_ahead(options.future_threshold.duration())
+            .with_timestamp_assigner(|m: &Message, _arrival: i64| m.event_time());
+        let mapped = env
+            .from_source(source, watermarks, "readings")
+            // Positions in files mean nothing to the generator: another source, another uid.
+            .uid(format!("readings-{kind}"))
+            .process(MapToTimestreamPayload::default())
+            .name(mapping::NAME)
+            .uid("payload");
+
+        // The lake: as read, repeats and wrong clocks included.
+        mapped.side_output(&raw_lines()).sink_to(json_lines(&layout.raw, cut)).name("RawLake").uid(uids::RAW);
+        let payloads = mapped.shared();
+        let source = CompactString::const_new(kind);
+        payloads
+            .clone()
+            .flat_map(move |p| Reading::all(p, source.clone()))
+            .name("ToReadings")
+            .uid("to-readings")
+            .sink_to(parquet::<Reading>(&layout.readings, cut))
+            .name("ReadingsLake")
+            .uid(uids::READINGS);
+
+        // The operational view: times made good, then one row per dimensions, time and measure.
+        let points = payloads
+            .key_by(by_meter)
+            .process(
+                OffsetFutureTimestreamPoints::default()
+                    .future_threshold(options.future_threshold)
+                    .future_policy(options.future_policy)
+                    .retention(options.retention())
+                    .late_policy(options.late_policy),
+            )
+            .name("OffsetFutureTimestreamPoints")
+            .uid("offset");
+        points
+            .side_output(&outside_window())
+            .sink_to(Judged::new(json_lines(&layout.outside_window, cut)))
+            .name("OutsideWindow")
+            .uid(uids::OUTSIDE_WINDOW);
+        let points = points.shared();
+        let store = EmbeddedStore::new(options, layout);
+        points
+            .clone()
+            .key_by(by_meter)
+            .process(WriteOnce::default())
+            .name("WriteOnce")
+            .uid("write-once")
+            .sink_to(store.sink()?)
+            .name(store.name())
+            .uid(uids::TIME_SERIES);
+
+        // Energy by meter and region.
+        let energy = points.flat_map(Energy::all).name("Energy").uid("energy").shared();
+        for (size, uid, dir) in [
+            (Span::mins(1), uids::MINUTES, &layout.aggregates_1m),
+            (Span::hours(1), uids::HOURS, &layout.aggregates_1h),
+        ] {
+            let name = uid.replace('-', "_");
+            energy
+                .clone()
+                .process(InTime::for_windows(size, options.max_out_of_orderness))
+                .name(format!("InTime {name}"))
+                .uid(format!("in-time-{uid}"))
+                .key_by(Energy::key)
+                .window(TumblingEventTimeWindows::of(size.duration()))
+                .aggregate(SumEnergy, Aggregate::of)
+                .name(format!("Sum {name}"))
+                .uid(format!("sum-{uid}"))
+                .sink_to(parquet::<Aggregate>(dir, cut))
+                .name(name)
+                .uid(uid);
+        }
+        env.dead_letters_to(dead_letters(layout));
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Where readings come from and where they go, as words on a command line.
+
+use std::{fmt, str::FromStr};
+
+/// Where readings come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// A fleet of meters that does not exist.
+    Generator,
+    /// A file, a directory or a pattern.
+    File(String),
+    /// A Kinesis stream.
+    Kinesis(String),
+    /// A Kafka topic.
+    Kafka(String),
+}
+
+/// Where time series go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SinkSpec {
+    /// Parquet in the data directory.
+    #[default]
+    Embedded,
+    /// A Timestream database and table.
+    Timestream {
+        /// The database.
+        database: String,
+        /// The table.
+        table: String,
+    },
+}
+
+/// How the lake is cut up by event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum PartitionBy {
+    /// `year=/month=`
+    #[default]
+    Month,
+    /// `year=/month=/day=`
+    Day,
+    /// `year=/month=/day=/hour=`
+    Hour,
+}
+
+/// What files hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// What their names say.
+    #[default]
+    Auto,
+    /// A message a line.
+    Json,
+    /// A reading a row.
+    Csv,
+}
+
+impl SourceSpec {
+    /// What the readings' `source` column says, and the source's uid ends in.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SourceSpec::Generator => "generator",
+            SourceSpec::File(_) => "file",
+            SourceSpec::Kinesis(_) => "kinesis",
+            SourceSpec::Kafka(_) => "kafka",
+        }
+    }
+}
+
+impl FromStr for SourceSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (kind, rest.is_empty()) {
+            ("generator", true) => Ok(SourceSpec::Generator),
+            ("file", false) => Ok(SourceSpec::File(rest.into())),
+            ("kinesis", false) => Ok(SourceSpec::Kinesis(rest.into())),
+            ("kafka", false) => Ok(SourceSpec::Kafka(rest.into())),
+            _ => Err(format!("'{text}' is no source: give generator, file:PATH, kinesis:STREAM or kafka:TOPIC")),
+        }
+    }
+}
+
+impl FromStr for SinkSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "embedded" {
+            return Ok(SinkSpec::Embedded);
+        }
+        match text.strip_prefix("timestream:").and_then(|rest| rest.split_once('/')) {
+            Some((database, table)) if !database.is_empty() && !table.is_empty() => {
+                Ok(SinkSpec::Timestream { database: database.into(), table: table.into() })
+            }
+            _ => Err(format!("'{text}' is no sink: give embedded or timestream:DATABASE/TABLE")),
+        }
+    }
+}
+
+impl fmt::Display for SourceSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceSpec::Generator => f.write_str("generator"),
+            SourceSpec::File(at) | SourceSpec::Kinesis(at) | SourceSpec::Kafka(at) => write!(f, "{}:{at}", self.kind()),
+        }
+    }
+}
+
+impl fmt::Display for SinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SinkSpec::Embedded => f.write_str("embedded"),
+            SinkSpec::Timestream { database, table } => write!(f, "timestream:{database}/{table}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_and_sinks_are_read_as_they_are_shown() {
+        for text in ["generator", "file:tests/data/meters", "file:a:b", "kinesis:meters", "kafka:meters"] {
+            assert_eq!(text.parse::<SourceSpec>().map(|s| s.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["embedded", "timestream:meters/readings"] {
+            assert_eq!(text.parse::<SinkSpec>().map(|s| s.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "files:x", "file:", "generator:x"] {
+            assert!(text.parse::<SourceSpec>().is_err(), "{text}");
+        }
+        assert!("timestream:meters".parse::<SinkSpec>().is_err());
+    }
+}

@@ -1,0 +1,39 @@
+//! What every sink that writes files exactly once is made of.
+//!
+//! Records gather in memory by partition; chunks of them are appended to hidden `.pending`
+//! files on the pool; at a barrier all files are closed and fsynced, and handed over as
+//! committables; when the checkpoint is complete, the [`PartCommitter`] renames them. A format
+//! ([`PartFormat`]) says how records become chunks and chunks become bytes:
+//! [`json_files`](super::json_files) has JSON lines, `hurtig-lake` has Parquet.
+//!
+//! ```text
+//! lake/year=2024/month=07/part-lake.5e1f0a-0-1.2-7.jsonl            committed
+//! lake/year=2024/month=07/.part-lake.5e1f0a-0-1.2-8.jsonl.pending   invisible until its checkpoint is
+//! ```
+//!
+//! Names carry the sink's uid, subtask and attempt and a number, so that nobody ever writes to
+//! a file of somebody else, nor to one of an earlier attempt of his own.
+//!
+//! ```
+//! use hurtig_operators::connectors::part_files::{EventTimePartition, PartOptions, PartitionBy};
+//!
+//! let by_month = PartitionBy::<(i64, f64)>::event_time_of(|r| r.0, EventTimePartition::Month);
+//! let by_region = PartitionBy::<(String, f64)>::custom(|r| format!("region={}", r.0));
+//! let options = PartOptions { max_open_files: 16, ..PartOptions::default() };
+//! # let _ = (by_month, by_region, options);
+//! ```
+
+mod committer;
+mod format;
+mod part;
+mod partition;
+mod pending;
+mod rolling;
+mod writer;
+
+pub use committer::PartCommitter;
+pub use format::{PartFormat, Refusal, Stored};
+pub use partition::{EventTimePartition, PartitionBy};
+pub use pending::{FileToken, PendingFile};
+pub use rolling::{PartOptions, RollingPolicy};
+pub use writer::PartWriter;

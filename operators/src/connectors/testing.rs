@@ -1,0 +1,36 @@
+//! Drives a source or a sink without an engine: for the tests of connectors.
+//!
+//! ```
+//! use hurtig_engine::source::SourceReader;
+//! use hurtig_operators::connectors::{files::FileSource, testing::SourceHarness};
+//!
+//! let dir = std::env::temp_dir().join(format!("hurtig-doc-{}", std::process::id()));
+//! std::fs::create_dir_all(&dir)?;
+//! std::fs::write(dir.join("a.json"), "1\n2\nthree\n")?;
+//! let source = FileSource::new(dir.to_str().unwrap_or_default()).json_lines::<i64>();
+//!
+//! let mut harness = SourceHarness::with_splits(&source, source.splits()?)?;
+//! let read = harness.run()?;
+//! assert_eq!(read.values(), [1, 2]);
+//! assert_eq!(read.letters[0].raw, b"three");
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod sink_harness;
+mod source_harness;
+
+pub use sink_harness::{Refused, SinkHarness};
+pub use source_harness::{Emitted, Letter, Output, SourceHarness};
+
+use std::sync::OnceLock;
+
+/// A small runtime, shared by all harnesses of a process.
+fn runtime() -> tokio::runtime::Handle {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    let runtime = RUNTIME.get_or_init(|| {
+        let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).build();
+        built.unwrap_or_else(|e| panic!("a test's runtime cannot be started: {e}"))
+    });
+    runtime.handle().clone()
+}

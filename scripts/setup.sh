@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Sees that everything the build needs is on this machine, and installs what is missing: the Rust
+# toolchain that rust-toolchain.toml names, a C++ compiler and libclang (for RocksDB).
+# Says nothing when all is there. Installs straight away as root, asks first as anybody else;
+# without a terminal to ask on it says in one line what to install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+die() { echo "setup: $*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" = 0 ]; }
+has_terminal() { [ -t 0 ] && [ -t 2 ]; }
+
+ask() { # QUESTION
+    local answer
+    has_terminal || return 1
+    read -rp "setup: $1 [Y/n] " answer
+    case $answer in [nN]*) return 1 ;; esac
+}
+
+# The system's package manager, and what the packages are called there.
+packages() { # compiler | libclang
+    case "$manager:$1" in
+        apt-get:compiler) echo build-essential ;;
+        apt-get:libclang) echo libclang-dev ;;
+        dnf:compiler | yum:compiler | zypper:compiler) echo gcc-c++ make ;;
+        dnf:libclang | yum:libclang | zypper:libclang) echo clang-devel ;;
+        pacman:compiler) echo base-devel ;;
+        pacman:libclang) echo clang ;;
+        apk:compiler) echo build-base linux-headers ;;
+        apk:libclang) echo clang-dev ;;
+        *) echo "" ;;
+    esac
+}
+
+install_command() { # PACKAGE...
+    case $manager in
+        apt-get) echo "apt-get install -y --no-install-recommends $*" ;;
+        dnf | yum) echo "$manager install -y $*" ;;
+        zypper) echo "zypper --non-interactive install $*" ;;
+        pacman) echo "pacman -S --noconfirm --needed $*" ;;
+        apk) echo "apk add $*" ;;
+    esac
+}
+
+manager=
+for m in apt-get dnf yum zypper pacman apk; do
+    if have "$m"; then manager=$m; break; fi
+done
+
+has_compiler() { have c++ || have g++ || have clang++; }
+
+has_libclang() {
+    local file
+    [ -n "${LIBCLANG_PATH:-}" ] && return 0
+    if [ "$(uname)" = Darwin ]; then
+        xcode-select -p >/dev/null 2>&1
+        return
+    fi
+    for file in /usr/lib/llvm*/lib*/libclang*.so* /usr/lib/llvm/*/lib*/libclang*.so* /usr/lib/*-linux-*/libclang*.so* \
+        /usr/lib64/libclang*.so* /usr/lib/libclang*.so* /usr/local/lib*/libclang*.so*; do
+        case $file in *libclang-cpp*) continue ;; esac
+        [ -e "$file" ] && return 0
+    done
+    return 1
+}
+
+system_packages() {
+    local missing=() what=() command
+    has_compiler || { missing+=(compiler); what+=("a C++ compiler"); }
+    has_libclang || { missing+=(libclang); what+=("libclang"); }
+    [ ${#missing[@]} -eq 0 ] && return
+    local names="" list
+    for m in "${missing[@]}"; do names+=" $(packages "$m")"; done
+    list=$(IFS=,; echo "${what[*]}" | sed 's/,/ and /')
+    if [ "$(uname)" = Darwin ]; then
+        die "$list missing: run 'xcode-select --install', then again"
+    fi
+    [ -n "${names// /}" ] || die "$list missing: install them with this system's package manager, then again"
+    # shellcheck disable=SC2086
+    command=$(install_command $names)
+    if is_root; then
+        echo "setup: $list missing, installing:$names" >&2
+    elif have sudo && ask "$list missing. Run 'sudo $command'?"; then
+        command="sudo $command"
+    else
+        die "$list missing: run 'sudo $command' (or the same as root), then again"
+    fi
+    if [ "$manager" = apt-get ]; then
+        ${command%%apt-get*}apt-get update -qq >&2 || true
+    fi
+    DEBIAN_FRONTEND=noninteractive $command >&2 || die "'$command' failed; install$names by hand, then again"
+}
+
+rust() {
+    local wanted
+    wanted=$(sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml)
+    [ -x "$HOME/.cargo/bin/cargo" ] && PATH="$HOME/.cargo/bin:$PATH"
+    if ! have cargo; then
+        local how="curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal"
+        have curl || die "Rust is missing, and curl to get it with: install Rust $wanted from https://rustup.rs, then again"
+        if ! is_root && ! ask "Rust is missing. Install it for this user with rustup?"; then
+            die "Rust is missing: run '$how', then again"
+        fi
+        echo "setup: installing Rust with rustup" >&2
+        sh -c "$how --default-toolchain $wanted" >&2 || die "rustup failed; install Rust $wanted from https://rustup.rs, then again"
+        PATH="$HOME/.cargo/bin:$PATH"
+    fi
+    if have rustup; then
+        # The version that rust-toolchain.toml pins, with rustfmt and clippy.
+        rustup which rustc >/dev/null 2>&1 && return
+        echo "setup: installing Rust $wanted" >&2
+        rustup toolchain install "$wanted" --profile minimal --component rustfmt --component clippy >&2 ||
+            die "Rust $wanted could not be installed: run 'rustup toolchain install $wanted', then again"
+        return
+    fi
+    local there
+    there=$(rustc --version | cut -d' ' -f2)
+    if [ "$(printf '%s\n%s\n' "$wanted" "$there" | sort -V | head -1)" != "$wanted" ]; then
+        die "Rust $there is too old: install $wanted or newer from https://rustup.rs, then again"
+    fi
+}
+
+disk() {
+    local dir free
+    dir=$(scripts/target-dir.sh)
+    [ -e "$dir/release" ] && return
+    free=$(df -Pk "$dir" | awk 'NR == 2 { print int($4 / 1048576) }')
+    if [ "$free" -lt 12 ]; then
+        echo "setup: only $free GiB are free below $dir and a build takes about 10: HURTIG_TARGET_DIR=DIR builds elsewhere" >&2
+    fi
+}
+
+system_packages
+rust
+disk

@@ -1,0 +1,27 @@
+//! `bench JOB --input DIR --parallelism P`: one job of the comparison with Flink, measured.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hurtig_tests::bench::{run::run, settings::Settings};
+
+/// What the binary `hurtig` allocates with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let settings = Settings::parse();
+    match run(&settings) {
+        Ok(report) if settings.json => println!("{}", report.json()),
+        Ok(report) => print!("{report}"),
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

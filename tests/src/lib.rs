@@ -1,0 +1,21 @@
+//! hurtig as a whole: benchmarks, chaos, and what whole-job tests share.
+//!
+//! - [`peer_gen`]: the readings that Flink was measured on, made in memory or written to files;
+//!   [`repeating_files`] reads such files again and again, with time moving on.
+//! - [`bench`]: the jobs of the comparison, and what is measured on them (`bin bench`).
+//! - [`state_size`]: state many times its memory budget (`bin state_size`).
+//! - [`chaos`]: kills the real binary again and again and compares what it wrote (`bin chaos`).
+//! - [`gated`]: a source that goes on only as far as a test lets it.
+//! - [`program`]: the binary `hurtig`, built and run as its users do.
+//!
+//! The whole-job tests themselves are one binary, `tests/it`.
+
+pub mod all_at_once;
+pub mod bench;
+pub mod chaos;
+pub mod gated;
+pub mod peer_gen;
+pub mod program;
+pub mod repeating_files;
+pub mod state_size;
+pub mod stop;

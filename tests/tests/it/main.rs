@@ -1,0 +1,10 @@
+//! Whole-job tests: small jobs made with the library, and the binary as its users run it.
+//!
+//! One binary, because linking it takes longer than running it.
+
+mod chaos;
+mod cli;
+mod golden;
+mod kwh_per_month;
+mod refused;
+mod support;

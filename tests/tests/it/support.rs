@@ -1,0 +1,73 @@
+//! What several tests need.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use hurtig_engine::{
+    runner::{CheckpointSettings, JobConfig, JobHandle, RestartStrategy},
+    time::ms,
+};
+use hurtig_state::BackendKind;
+use hurtig_tests::gated::Gate;
+use tempfile::TempDir;
+
+/// A directory that goes with its test.
+pub fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("hurtig-it-").tempdir().expect("a temporary directory")
+}
+
+/// Settings for a small job: checkpoints only when asked for, quick restarts.
+pub fn config(data_dir: &Path, backend: BackendKind) -> JobConfig {
+    JobConfig {
+        checkpoints: CheckpointSettings { interval: None, ..CheckpointSettings::default() },
+        state_backend: backend,
+        state_memory: 4 << 20,
+        network_memory: 1 << 20,
+        restart: RestartStrategy::FixedDelay { delay: ms(1), attempts: 20 },
+        ..JobConfig::new(data_dir)
+    }
+}
+
+/// Waits until the source has given all that its gate has let through.
+pub fn until_closed(handle: &JobHandle, gate: &Gate) {
+    while !gate.is_closed() {
+        let ended = handle.wait_timeout(Duration::from_millis(1)).expect("the job runs");
+        assert!(ended.is_none(), "the job has ended before its gate was opened");
+    }
+}
+
+/// All lines of all visible files below `dir`, sorted.
+pub fn lines_below(dir: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for file in files_below(dir) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        assert!(!name.ends_with(".pending"), "a pending file is left: {}", file.display());
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        lines.extend(text.lines().map(str::to_owned));
+    }
+    lines.sort_unstable();
+    lines
+}
+
+/// All files below `dir`, hidden ones too.
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let paths = entries.map(|e| e.expect("a directory's entry").path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+/// Copies a directory with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    for file in files_below(from) {
+        let target = to.join(file.strip_prefix(from).expect("it is below"));
+        std::fs::create_dir_all(target.parent().expect("it has a parent")).expect("a directory");
+        std::fs::copy(&file, &target).expect("a copy");
+    }
+}
+
+/// Text as arguments.
+pub fn words(line: &str) -> Vec<String> {
+    line.split_whitespace().map(str::to_owned).collect()
+}
