@@ -157,7 +157,7 @@ fn failures_are_one_line_and_code_1() {
     for (line, words) in [
         ("run smart-meters --source file:missing --bounded", "missing"),
         ("run smart-meters --from nowhere --bounded", "nowhere"),
-        ("query SELECT", "no data directory"),
+        ("query --data-dir none SELECT", "no data directory"),
         ("cancel smart-meters", "no job is running"),
         ("jobs --rest http://127.0.0.1:1", "does not answer"),
     ] {

@@ -322,7 +322,7 @@ fn a_savepoint_is_asked_for_and_polled() {
         }
     };
     assert_eq!(status, 500, "{body}");
-    assert!(body["errors"][0].as_str().unwrap_or_default().contains("not running"), "{body}");
+    assert!(body["errors"][0].as_str().unwrap_or_default().contains("does not take requests any more"), "{body}");
 
     let (status, body) = served.ask(&format!("POST /jobs/{JID}/stop"), "{not json");
     assert_eq!(status, 400, "{body}");

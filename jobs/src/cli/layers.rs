@@ -198,8 +198,6 @@ mod tests {
         run: RunOptions,
         #[arg(long = "InputStreamName")]
         stream: Option<String>,
-        #[arg(long)]
-        bounded: bool,
     }
 
     fn parse(file: Option<(&str, &str)>, argv: &[&str]) -> Result<Line, String> {
@@ -219,10 +217,10 @@ mod tests {
     fn a_file_is_below_the_command_line() -> Result<(), String> {
         let toml = "parallelism = 3\ncheckpoint_interval = '30s'\nbounded = true\n[smart-meters]\nInputStreamName = 'meters'\n[other-job]\nx = 1\n";
         let line = parse(Some(("a.toml", toml)), &["job", "--parallelism", "2"])?;
-        assert_eq!((line.run.parallelism, line.bounded, line.stream.as_deref()), (Some(2), true, Some("meters")));
+        assert_eq!((line.run.parallelism, line.run.bounded, line.stream.as_deref()), (Some(2), true, Some("meters")));
         assert_eq!(line.run.checkpoint_interval.0, Some(std::time::Duration::from_secs(30)));
         let line = parse(None, &["job"])?;
-        assert_eq!((line.run.parallelism, line.bounded), (None, false));
+        assert_eq!((line.run.parallelism, line.run.bounded), (None, false));
         Ok(())
     }
 

@@ -35,9 +35,10 @@ fn number(text: &str) -> f64 {
     text.parse().unwrap_or_else(|e| panic!("'{text}': {e}"))
 }
 
-/// Alike to nine significant digits.
+/// Alike to nine significant digits. By their difference and not by their rounded text: what lies
+/// on a tie is rounded up in one order of adding and down in another.
 fn alike(a: &str, b: &str) -> bool {
-    format!("{:.8e}", number(a)) == format!("{:.8e}", number(b))
+    (number(a) - number(b)).abs() <= 5e-10 * number(b).abs()
 }
 
 pub fn real_meters(layout: &Layout) {
