@@ -7,6 +7,7 @@
 //! - [`chaos`]: kills the real binary again and again and compares what it wrote (`bin chaos`).
 //! - [`gated`]: a source that goes on only as far as a test lets it.
 //! - [`program`]: the binary `hurtig`, built and run as its users do.
+//! - [`scratch`]: directories whose contents may be thrown away.
 //!
 //! The whole-job tests themselves are one binary, `tests/it`.
 
@@ -17,5 +18,6 @@ pub mod gated;
 pub mod peer_gen;
 pub mod program;
 pub mod repeating_files;
+pub mod scratch;
 pub mod state_size;
 pub mod stop;

@@ -7,8 +7,8 @@ use hurtig_state::BackendKind;
 
 /// Runs one job of the comparison with Flink and says how fast it was.
 ///
-/// Without --rounds and --seconds: the readings once, and the right answers. With either: steady
-/// state, the same readings repeated with time moving on.
+/// Without --seconds: all of the readings (--rounds times), and the right answers. With it: steady
+/// state, the same readings repeated with time moving on, at least three checkpoints.
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// Which one
@@ -39,12 +39,13 @@ pub struct Settings {
     #[arg(long)]
     pub json: bool,
 
-    /// Where tumble writes [default: out in the data directory]
+    /// Where tumble writes: new, empty, or from an earlier run, which is deleted [default: out in the
+    /// data directory]
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
-    /// Checkpoints and working state; everything in it is deleted [default: a temporary directory
-    /// beside the input]
+    /// Checkpoints and working state: new, empty, or from an earlier run, which is deleted [default:
+    /// a temporary directory beside the input]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -63,6 +64,32 @@ pub struct Settings {
     /// generator_tumble: meters
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub meters: u64,
+}
+
+impl Settings {
+    /// For what it is run.
+    pub fn form(&self) -> Form {
+        if self.seconds.is_some() { Form::Steady } else { Form::Once }
+    }
+}
+
+/// For what a job is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// All of the input, so many rounds: for the right answers.
+    Once,
+    /// The input again and again for a while: for the rate.
+    Steady,
+}
+
+impl Form {
+    /// As it is said.
+    pub fn name(self) -> &'static str {
+        match self {
+            Form::Once => "all of the input",
+            Form::Steady => "steady state",
+        }
+    }
 }
 
 /// The jobs.

@@ -11,13 +11,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let settings = Settings::parse();
-    match run(&settings) {
-        Ok(report) if settings.json => println!("{}", report.json()),
-        Ok(report) => print!("{report}"),
+    let report = match run(&settings) {
+        Ok(report) => report,
         Err(e) => {
             eprintln!("error: {e:#}");
             return ExitCode::FAILURE;
         }
+    };
+    if settings.json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
     }
-    ExitCode::SUCCESS
+    for failure in &report.failures {
+        eprintln!("error: {failure}");
+    }
+    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! A count for every key.
+//! A count for every key, in a value that is as wide as a meter's register and tells whose it is.
 
 use compact_str::{CompactString, format_compact};
 use hurtig_engine::{Data, Result, graph::JobGraph, operator::Output, watermark::WatermarkStrategy};
@@ -8,8 +8,9 @@ use hurtig_operators::{
     stream::Environment,
 };
 use hurtig_state::{Key, ValueState, ValueStateDescriptor};
+use serde::{Deserialize, Serialize};
 
-use super::source::{Deed, Deeds, Step};
+use super::source::{Deed, Deeds, Step, mix};
 use crate::bench::tally::{CountingSink, Tally};
 
 /// What the state is keyed by.
@@ -48,16 +49,35 @@ where
     env.graph()
 }
 
+/// What is kept of a key. The seal changes with every touch and is no other key's: a value that is
+/// old, or somebody else's, is seen. It does not compress either: what is stored is its real size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Register {
+    count: u64,
+    seal: [u64; 4],
+}
+
+impl Register {
+    fn new(key: u64, count: u64) -> Self {
+        let mut last = mix(key) ^ count;
+        let seal = std::array::from_fn(|_| {
+            last = mix(last);
+            last
+        });
+        Register { count, seal }
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 struct Count {
-    count: ValueState<i64>,
+    register: ValueState<Register>,
 }
 
 impl<K: Key> KeyedProcessFunction<K, Deed> for Count {
     type Out = u64;
 
     fn open(&mut self, ctx: &mut KeyedContextOf<'_, K>) -> Result<()> {
-        self.count = ctx.state().value_state(ValueStateDescriptor::new("count"))?;
+        self.register = ctx.state().value_state(ValueStateDescriptor::new("register"))?;
         Ok(())
     }
 
@@ -69,10 +89,15 @@ impl<K: Key> KeyedProcessFunction<K, Deed> for Count {
         out: &mut Collector<'_, O>,
     ) -> Result<()> {
         match deed.step {
-            Step::Add => *self.count.get_or_insert_with(ctx, || 0)? += 1,
+            Step::Add => {
+                let register = self.register.get_or_insert_with(ctx, || Register::new(deed.key, 0))?;
+                *register = Register::new(deed.key, register.count + 1);
+            }
             Step::Say => {
-                if let Some(count) = self.count.value(ctx)? {
-                    out.collect(*count as u64);
+                // With a broken seal nothing is said, and a key is missing in the end.
+                let found = self.register.value(ctx)?;
+                if let Some(register) = found.filter(|r| **r == Register::new(deed.key, r.count)) {
+                    out.collect(register.count);
                 }
             }
         }

@@ -1,4 +1,6 @@
-//! The phases: insert, checkpoint, update, checkpoint, end without a word, restore, read back.
+//! The phases: insert, checkpoint, update, checkpoint, end without a word, restore, read back. At the
+//! end: not one count may be wrong, the state must have been ten times its budget, and what was
+//! resident must have stayed within the stated bound.
 
 use std::{
     fmt,
@@ -15,14 +17,21 @@ use super::{
     job::{KeyKind, graph},
     source::{Deeds, Gate},
 };
-use crate::bench::{
-    measure::{Moment, Stretch, peak_memory, resident_memory},
-    report::megabytes,
-    settings::Backend,
-    tally::Tally,
+use crate::{
+    bench::{
+        machine::Machine,
+        measure::{Moment, Stretch, peak_memory, resident_memory},
+        report::mebibytes,
+        tally::Tally,
+    },
+    scratch,
 };
 
-/// Keeps a count for each of many keys, in little memory.
+/// How many times its budget the state must be.
+const TIMES_BUDGET: u64 = 10;
+
+/// Keeps a register for each of many keys on RocksDB, in little memory: at least ten times as much
+/// state as there is memory for it, and resident no more than --memory-bound.
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// How many keys
@@ -41,15 +50,16 @@ pub struct Settings {
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub state_memory: usize,
 
+    /// What may be resident beside that, for code, queues, compaction and uploads, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 192)]
+    pub beside: usize,
+
     /// Workers
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub parallelism: usize,
 
-    /// Where keyed state is kept
-    #[arg(long, value_enum, default_value = "rocksdb")]
-    pub backend: Backend,
-
-    /// Checkpoints and working state; everything in it is deleted [default: a temporary directory]
+    /// Checkpoints and working state: new, empty, or from an earlier run, which is deleted [default:
+    /// a temporary directory]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -79,22 +89,25 @@ pub struct Phase {
 pub struct Report {
     /// The phases, in order.
     pub phases: Vec<Phase>,
-    /// From the start of a new run to the first record.
+    /// On what.
+    pub machine: Machine,
+    /// From the start of a new run until it is running.
     pub restore_seconds: f64,
     /// The most memory that was ever resident.
     pub peak_memory: u64,
     /// What there was of memory for state.
     pub budget: u64,
+    /// What all may be resident.
+    pub bound: u64,
+    /// What is wrong: the run does not count.
+    pub failures: Vec<String>,
 }
 
-/// Goes through all phases. Not one count may be wrong at the end.
+/// Goes through all phases. What is wrong with the result is in the report.
 pub fn run(settings: &Settings) -> Result<Report> {
     let temporary = tempfile::Builder::new().prefix("hurtig-state-size-").tempdir()?;
     let data = settings.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
-    match std::fs::remove_dir_all(&data) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => bail!("{}: {e}", data.display()),
-        _ => {}
-    }
+    scratch::claim(&data)?;
     let (keys, updates) = (settings.keys, settings.updates);
     let tally = Tally::default();
     let mut phases = Vec::new();
@@ -116,23 +129,28 @@ pub fn run(settings: &Settings) -> Result<Report> {
     phases.push(phase("read", &handle, &gate, keys + updates + keys, false)?);
     handle.wait()?;
 
-    if (tally.records(), tally.weight()) != (keys, keys + updates) {
-        bail!(
-            "{} keys were found with {} touches, not {keys} with {}",
-            tally.records(),
-            tally.weight(),
-            keys + updates
-        );
-    }
+    let books = handle.status().books;
     let budget = (settings.state_memory as u64) << 20;
-    Ok(Report { phases, restore_seconds, peak_memory: peak_memory(), budget })
+    let bound = budget + ((settings.beside as u64) << 20);
+    let machine = Machine::this();
+    let peak_memory = peak_memory();
+    let mut report = Report { phases, machine, restore_seconds, peak_memory, budget, bound, failures: Vec::new() };
+    report.failures = report.judge();
+    let (found, touches) = (tally.records(), tally.weight());
+    if (found, touches) != (keys, keys + updates) {
+        let expected = keys + updates;
+        report.failures.push(format!("{found} keys were found with {touches} touches, not {keys} with {expected}"));
+    }
+    if !books.iter().all(|sink| sink.books.balance() && sink.books.written == found) || books.is_empty() {
+        report.failures.push(format!("the books do not balance over {found} keys: {books:?}"));
+    }
+    Ok(report)
 }
 
 fn start(settings: &Settings, data: &Path, restore: Restore, tally: &Tally) -> Result<(Gate, JobHandle)> {
     let gate = Gate::default();
     let deeds = Deeds { keys: settings.keys, updates: settings.updates, gate: gate.clone() };
     let config = JobConfig {
-        state_backend: settings.backend.kind(),
         state_memory: settings.state_memory << 20,
         restart: RestartStrategy::None,
         restore,
@@ -168,6 +186,27 @@ fn read(handle: &JobHandle) -> u64 {
 }
 
 impl Report {
+    /// How many times its budget the inserted state is: every key once, nothing written over.
+    pub fn times_budget(&self) -> f64 {
+        let stored = self.phases.first().and_then(|p| p.checkpoint).map_or(0, |(full, ..)| full);
+        stored as f64 / self.budget.max(1) as f64
+    }
+
+    fn judge(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if self.times_budget() < TIMES_BUDGET as f64 {
+            wrong.push(format!(
+                "the state is {:.1} times its budget, and must be {TIMES_BUDGET} times: take more keys",
+                self.times_budget()
+            ));
+        }
+        if self.peak_memory > self.bound {
+            let (peak, bound) = (mebibytes(self.peak_memory), mebibytes(self.bound));
+            wrong.push(format!("{peak} MiB were resident, and the bound is {bound} MiB"));
+        }
+        wrong
+    }
+
     /// For scripts.
     pub fn json(&self) -> serde_json::Value {
         let phases = self.phases.iter().map(|p| {
@@ -182,7 +221,9 @@ impl Report {
         });
         serde_json::json!({
             "phases": phases.collect::<Vec<_>>(), "restore_seconds": self.restore_seconds,
-            "peak_memory_bytes": self.peak_memory, "budget_bytes": self.budget,
+            "peak_memory_bytes": self.peak_memory, "budget_bytes": self.budget, "bound_bytes": self.bound,
+            "times_budget": self.times_budget(), "failures": self.failures,
+            "machine": { "cores": self.machine.cores, "model": self.machine.model },
         })
     }
 }
@@ -191,17 +232,22 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for p in &self.phases {
             let (rate, cpu) = (p.stretch.rate() / 1e6, p.stretch.cpu_per_million());
-            let resident = megabytes(p.resident);
-            write!(f, "  {:6} {rate:.3} M keys/s, {cpu:.3} CPU s a million, {resident} MB resident", p.name)?;
+            let resident = mebibytes(p.resident);
+            write!(f, "  {:6} {rate:.3} M keys/s, {cpu:.3} CPU s a million, {resident} MiB resident", p.name)?;
             if let Some((full, new, ms)) = p.checkpoint {
-                write!(f, "; checkpoint {} MB, {} MB of it new, {ms} ms", megabytes(full), megabytes(new))?;
+                write!(f, "; checkpoint {} MiB, {} MiB of it new, {ms} ms", mebibytes(full), mebibytes(new))?;
             }
             writeln!(f)?;
             if p.name == "update" {
                 writeln!(f, "  restore {:.2} s", self.restore_seconds)?;
             }
         }
-        let (peak, budget) = (megabytes(self.peak_memory), megabytes(self.budget));
-        writeln!(f, "  memory {peak} MB at most, {budget} MB of it for state; every count is right")
+        let (peak, bound, budget) = (mebibytes(self.peak_memory), mebibytes(self.bound), mebibytes(self.budget));
+        writeln!(f, "  state   {:.1} times its budget of {budget} MiB", self.times_budget())?;
+        writeln!(f, "  memory  {peak} MiB at most, {bound} MiB are the bound; {}", self.machine)?;
+        if self.failures.is_empty() {
+            writeln!(f, "  every count is right")?;
+        }
+        self.failures.iter().try_for_each(|failure| writeln!(f, "  WRONG   {failure}"))
     }
 }

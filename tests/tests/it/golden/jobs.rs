@@ -338,7 +338,7 @@ fn expected_branches(n: u64) -> Vec<String> {
         let wh = watt_hours(&r);
         match wh {
             0 => lines.extend(sorted([DeadLetter {
-                time: r.ts,
+                time: Some(r.ts),
                 split: format!("part-{}", i % 2),
                 position: Some(i as u64),
                 operator: "split".into(),
