@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 /// One record that the job could not use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// When it was found, in milliseconds since the epoch: the record's own arrival or event
-    /// time where there is one, so that a replay writes the same letter.
-    pub time: i64,
+    /// In milliseconds since the epoch: the record's own event time or arrival, or else the newest
+    /// event time that its split had come to. Never the wall clock, so that a replay writes the
+    /// same letter; `None` where nothing of that is known.
+    pub time: Option<i64>,
     /// The source's split: a file, a shard, a partition. Empty if there is none.
     pub split: String,
     /// The position in that split.
@@ -63,7 +64,7 @@ mod tests {
 
     fn letter(raw: &[u8]) -> DeadLetter {
         DeadLetter {
-            time: 1,
+            time: Some(1),
             split: "a.csv".into(),
             position: Some(7),
             operator: "parse".into(),

@@ -154,6 +154,7 @@ impl<In: Data, F: OperatorFactory<In>> OneInputHarness<In, F> {
 
     /// One record.
     pub fn push_record(&mut self, record: Record<In>) -> Result<()> {
+        self.until_ready()?;
         self.drive(|op, out| op.process(record, out).map(|()| Progress::Done))?;
         self.until_done(|op, out| op.resume(out))
     }
@@ -219,7 +220,19 @@ impl<In: Data, F: OperatorFactory<In>> OneInputHarness<In, F> {
         &mut self,
         mut call: impl FnMut(&mut <Named<F> as OperatorFactory<In>>::Operator, &mut Sink<'_, F::Out>) -> Result<Progress>,
     ) -> Result<()> {
-        while self.drive(&mut call)? == Progress::More {}
+        self.until_ready()?;
+        while self.drive(&mut call)? == Progress::More {
+            self.until_ready()?;
+        }
+        Ok(())
+    }
+
+    /// What asked for a pause is asked whether it can go on, as a task does between its steps.
+    fn until_ready(&mut self) -> Result<()> {
+        self.ctx.stop = false;
+        while !self.op.ready(&mut self.ctx)? {
+            std::thread::yield_now();
+        }
         Ok(())
     }
 
@@ -250,7 +263,7 @@ impl<T> Output<T> for Sink<'_, T> {
     }
 
     fn is_full(&self) -> bool {
-        self.out.len() >= self.full_at
+        self.ctx.stop || self.out.len() >= self.full_at
     }
 
     fn ctx(&mut self) -> &mut TaskContext {

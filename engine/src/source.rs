@@ -8,7 +8,10 @@
 //! A reader never blocks: what waits for a network does so on the runtime of its
 //! [`ReaderContext`] and wakes the worker when there is something to read.
 
-use std::sync::{Arc, RwLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, RwLock},
+};
 
 use crate::{
     error::{Result, from_bytes, to_bytes},
@@ -179,23 +182,31 @@ pub struct ReaderContext {
 
 /// The names behind the split numbers in [`Origin`]s, shared by the whole job.
 #[derive(Debug, Clone, Default)]
-pub struct SplitNames(Arc<RwLock<Vec<String>>>);
+pub struct SplitNames(Arc<RwLock<Numbered>>);
+
+#[derive(Debug, Default)]
+struct Numbered {
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+}
 
 impl SplitNames {
     /// The number of `name`, given out at first sight.
     pub fn number(&self, name: &str) -> u32 {
-        let mut names = self.0.write().unwrap_or_else(|e| e.into_inner());
-        let i = names.iter().position(|n| n == name).unwrap_or_else(|| {
-            names.push(name.to_owned());
-            names.len() - 1
-        });
-        u32::try_from(i).unwrap_or(u32::MAX)
+        let mut all = self.0.write().unwrap_or_else(|e| e.into_inner());
+        if let Some(&number) = all.numbers.get(name) {
+            return number;
+        }
+        let number = u32::try_from(all.names.len()).unwrap_or(u32::MAX);
+        all.names.push(name.to_owned());
+        all.numbers.insert(name.to_owned(), number);
+        number
     }
 
     /// The name behind `number`.
     pub fn name(&self, number: u32) -> String {
-        let names = self.0.read().unwrap_or_else(|e| e.into_inner());
-        names.get(number as usize).cloned().unwrap_or_default()
+        let all = self.0.read().unwrap_or_else(|e| e.into_inner());
+        all.names.get(number as usize).cloned().unwrap_or_default()
     }
 
     /// `split@position`, or `none`.

@@ -1,5 +1,7 @@
 //! `flat_map`: one record in, any number out, in slices where they are many.
 
+use std::collections::VecDeque;
+
 use hurtig_engine::{
     Data, Origin, Record, Result,
     operator::{Operator, OperatorFactory, Output, Progress},
@@ -21,10 +23,31 @@ impl<F: Clone, I> Clone for FlatMap<F, I> {
     }
 }
 
-/// The instance: with what is left of the last record's iterator when the output was full.
+/// The instance, with what is left of some records' iterators since the output was full. That is
+/// more than one where the operator before it emits several records in one call.
 pub struct FlatMapOperator<F, I: IntoIterator> {
     function: F,
-    rest: Option<(I::IntoIter, i64, Origin)>,
+    rest: VecDeque<Rest<I::IntoIter>>,
+}
+
+struct Rest<Items> {
+    items: Items,
+    timestamp: i64,
+    origin: Origin,
+}
+
+impl<Items: Iterator> Rest<Items> {
+    /// Emits until the output is full. `true`: nothing is left.
+    #[inline]
+    fn emit<O: Output<Items::Item>>(&mut self, out: &mut O) -> bool {
+        for value in self.items.by_ref() {
+            out.collect(Record { value, timestamp: self.timestamp, origin: self.origin });
+            if out.is_full() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 impl<T, I, F> OperatorFactory<T> for FlatMap<F, I>
@@ -38,7 +61,7 @@ where
     type Operator = FlatMapOperator<F, I>;
 
     fn create(&self, _ctx: &mut RuntimeContext<'_>) -> Result<Self::Operator> {
-        Ok(FlatMapOperator { function: self.function.clone(), rest: None })
+        Ok(FlatMapOperator { function: self.function.clone(), rest: VecDeque::new() })
     }
 }
 
@@ -52,28 +75,36 @@ where
 
     fn process<O: Output<I::Item>>(&mut self, record: Record<T>, out: &mut O) -> Result<()> {
         let Record { value, timestamp, origin } = record;
-        debug_assert!(self.rest.is_none(), "resume comes before the next record");
-        let mut items = (self.function)(value).into_iter();
-        while let Some(value) = items.next() {
-            out.collect(Record { value, timestamp, origin });
-            if out.is_full() {
-                self.rest = Some((items, timestamp, origin));
-                break;
-            }
+        let mut rest = Rest { items: (self.function)(value).into_iter(), timestamp, origin };
+        if !self.rest.is_empty() || !rest.emit(out) {
+            self.rest.push_back(rest);
         }
         Ok(())
     }
 
+    #[inline]
     fn resume<O: Output<I::Item>>(&mut self, out: &mut O) -> Result<Progress> {
-        let Some((mut items, timestamp, origin)) = self.rest.take() else { return Ok(Progress::Done) };
-        while let Some(value) = items.next() {
-            out.collect(Record { value, timestamp, origin });
-            if out.is_full() {
-                self.rest = Some((items, timestamp, origin));
+        while let Some(rest) = self.rest.front_mut() {
+            if !rest.emit(out) {
                 return Ok(Progress::More);
             }
+            self.rest.pop_front();
         }
         Ok(Progress::Done)
+    }
+
+    // What the operator before this one has emitted in the same call goes before the event.
+
+    fn watermark<O: Output<I::Item>>(&mut self, _watermark: i64, out: &mut O) -> Result<Progress> {
+        self.resume(out)
+    }
+
+    fn processing_time<O: Output<I::Item>>(&mut self, _now: i64, out: &mut O) -> Result<Progress> {
+        self.resume(out)
+    }
+
+    fn end_of_input<O: Output<I::Item>>(&mut self, out: &mut O) -> Result<Progress> {
+        self.resume(out)
     }
 }
 

@@ -17,7 +17,7 @@ pub use hurtig_state::{
 
 pub use crate::{
     collector::Collector,
-    connectors::discard::DiscardingSink,
+    connectors::{discard::DiscardingSink, print::PrintSink},
     keyed_process::{KeyedContextOf, KeyedProcessFunction, Timer},
     process::ProcessFunction,
     stream::{DataStream, DataStreamSink, Environment, KeyedStream},

@@ -14,6 +14,9 @@ use crate::{
 };
 
 /// A function over single records (Flink's `ProcessFunction`).
+///
+/// As in Flink, timers need a key: a function that has to come back to something later is a
+/// [`KeyedProcessFunction`](crate::keyed_process::KeyedProcessFunction) behind `key_by`.
 pub trait ProcessFunction<In>: Clone + Send + 'static {
     /// What it emits.
     type Out: Data;

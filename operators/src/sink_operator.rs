@@ -92,7 +92,18 @@ impl<T: 'static, W: SinkWriter<T>> Operator<T> for SinkOperator<W> {
     #[inline]
     fn process<O: Output<()>>(&mut self, record: Record<T>, out: &mut O) -> Result<()> {
         self.books.read += 1;
-        self.with_writer(out.ctx(), |writer, ctx| writer.write(record, ctx))
+        let task = out.ctx();
+        // What is before a sink in its chain may emit for long (a flat map, a window that fires):
+        // it has to hear at once that the writer has enough. Asking once will do.
+        let ask = !task.is_paused();
+        let ready = self.with_writer(task, |writer, ctx| {
+            writer.write(record, ctx)?;
+            Ok(!ask || writer.ready(ctx)?)
+        })?;
+        if !ready {
+            task.pause();
+        }
+        Ok(())
     }
 
     fn processing_time<O: Output<()>>(&mut self, now: i64, out: &mut O) -> Result<Progress> {

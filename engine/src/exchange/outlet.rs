@@ -177,6 +177,11 @@ impl<T: Data> ForwardOutlet<T> {
         ForwardOutlet { turn: vec![0; edges.len()], edges }
     }
 
+    /// Whether anybody gets what is pushed.
+    pub fn has_readers(&self) -> bool {
+        !self.edges.is_empty()
+    }
+
     #[inline]
     fn push_to(edge: &mut Lanes<T>, turn: &mut usize, record: Record<T>) {
         let lane = *turn;

@@ -3,7 +3,7 @@
 //! A vertex is opened when a chain begins, gets its operators' names as they are chained, and
 //! is sealed when the chain ends: then all its types are known and its factory can be made.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{any::TypeId, collections::HashMap, sync::Arc};
 
 use super::{CommitterMeta, Edge, JobGraph, OperatorMeta, Port, ShipStrategy, SourceMeta, TaskFactory, Vertex};
 use crate::{
@@ -23,6 +23,8 @@ pub struct GraphBuilder {
     vertices: Vec<OpenVertex>,
     edges: Vec<Edge>,
     letters: Option<usize>,
+    /// What was wrong first: said when the graph is finished, because streams have no errors.
+    wrong: Option<String>,
 }
 
 struct OpenVertex {
@@ -32,7 +34,7 @@ struct OpenVertex {
     factory: Option<TaskFactory>,
     source: Option<SourceMeta>,
     committers: Vec<CommitterMeta>,
-    sides: Vec<(Arc<str>, SideFactory)>,
+    sides: Vec<(Arc<str>, SideFactory, TypeId)>,
 }
 
 struct OpenOperator {
@@ -69,16 +71,29 @@ impl GraphBuilder {
 
     /// Names an operator.
     pub fn set_name(&mut self, vertex: usize, operator: usize, name: impl Into<String>) {
-        if let Some(o) = self.vertices[vertex].operators.get_mut(operator) {
-            o.name = name.into();
+        let name = name.into();
+        match self.vertices[vertex].operators.get_mut(operator) {
+            Some(o) => o.name = name,
+            None => self.nothing_to_call("name", &name),
         }
     }
 
     /// Gives an operator its uid.
     pub fn set_uid(&mut self, vertex: usize, operator: usize, uid: impl Into<String>) {
-        if let Some(o) = self.vertices[vertex].operators.get_mut(operator) {
-            o.uid = Some(uid.into());
+        let uid = uid.into();
+        match self.vertices[vertex].operators.get_mut(operator) {
+            Some(o) => o.uid = Some(uid),
+            None => self.nothing_to_call("uid", &uid),
         }
+    }
+
+    fn nothing_to_call(&mut self, what: &str, it: &str) {
+        self.wrong.get_or_insert_with(|| {
+            format!(
+                "the {what} '{it}' is given to a stream that has no operator yet (it was just shared, united or taken \
+                 from a side output): give it behind the operator that it is meant for"
+            )
+        });
     }
 
     /// Gives a whole vertex its own parallelism.
@@ -111,8 +126,14 @@ impl GraphBuilder {
     pub fn add_side_output<T: Data>(&mut self, vertex: usize, tag: &OutputTag<T>) -> Port {
         let id: Arc<str> = tag.id().into();
         let sides = &mut self.vertices[vertex].sides;
-        if !sides.iter().any(|(t, _)| *t == id) {
-            sides.push((id.clone(), side_factory::<T>()));
+        match sides.iter().find(|(t, ..)| *t == id) {
+            None => sides.push((id.clone(), side_factory::<T>(), TypeId::of::<T>())),
+            Some((.., of)) if *of == TypeId::of::<T>() => {}
+            Some(_) => {
+                self.wrong.get_or_insert_with(|| {
+                    format!("the side output '{id}' is read as two types, one of them {}", std::any::type_name::<T>())
+                });
+            }
         }
         Port::Side(id)
     }
@@ -134,6 +155,9 @@ impl GraphBuilder {
 
     /// The finished graph.
     pub fn build(mut self, name: &str, parallelism: usize, max_parallelism: u16) -> Result<JobGraph> {
+        if let Some(wrong) = self.wrong.take() {
+            return Err(Error::Graph(wrong));
+        }
         self.drop_unused();
         if parallelism == 0 || parallelism > usize::from(max_parallelism) {
             return Err(Error::Graph(format!(
@@ -173,7 +197,7 @@ impl GraphBuilder {
                 factory,
                 source,
                 committers: v.committers,
-                sides: v.sides,
+                sides: v.sides.into_iter().map(|(tag, make, _)| (tag, make)).collect(),
             });
         }
         for e in &mut self.edges {

@@ -83,6 +83,8 @@ impl Scrape {
                 }
                 let dead = m.dead_lettered.load(Relaxed) as f64;
                 self.set("hurtig_task_dead_lettered", "records sent to the dead letters", &labels, dead);
+                let unread = m.unread.load(Relaxed) as f64;
+                self.set("hurtig_task_unread", "records for side outputs that nobody reads", &labels, unread);
                 let state = m.state_bytes.load(Relaxed) as f64;
                 self.set("hurtig_task_state_cache_bytes", "keyed state in memory", &labels, state);
                 let watermark = m.watermark.load(Relaxed) as f64;

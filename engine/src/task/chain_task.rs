@@ -141,6 +141,7 @@ impl<Op, O> TaskCore<Op, O> {
             first.counters.insert("task_records_in".into(), c.records_in);
             first.counters.insert("task_records_out".into(), c.records_out);
             first.counters.insert("task_dead_lettered".into(), c.dead_lettered);
+            first.counters.insert("task_unread".into(), c.unread);
         }
         let snapshot = SubtaskSnapshot {
             vertex_uid: self.operators.first().map_or_else(String::new, |o| o.uid.clone()),

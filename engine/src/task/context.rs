@@ -82,13 +82,16 @@ pub struct TaskContext {
     pub(crate) origin: Origin,
     pub(crate) timestamp: i64,
     pub(crate) counters: Counters,
-    /// Set when the chain should return to its driver: a failure, or a full side output.
+    /// Set when the chain should return to its driver: a failure, a full side output, a sink
+    /// that is not ready.
     pub(crate) stop: bool,
     pub(crate) failure: Option<Error>,
     sides: Vec<(Arc<str>, Box<dyn SideOutlet>)>,
     letters: ForwardOutlet<DeadLetter>,
     kept_letters: Option<Vec<DeadLetter>>,
     splits: SplitNames,
+    /// Losses that were warned of: the tags that nobody reads, and the dead letters ("").
+    warned: Vec<Arc<str>>,
 }
 
 /// What a task has counted since the job's beginning: in the checkpoint, with the books.
@@ -100,6 +103,8 @@ pub struct Counters {
     pub records_out: u64,
     /// Records that became dead letters here.
     pub dead_lettered: u64,
+    /// Records for side outputs that nobody reads.
+    pub unread: u64,
 }
 
 impl TaskContext {
@@ -123,6 +128,7 @@ impl TaskContext {
             letters,
             kept_letters: None,
             splits,
+            warned: Vec::new(),
         }
     }
 
@@ -174,20 +180,53 @@ impl TaskContext {
         self.failure.get_or_insert(error);
     }
 
-    /// Emits to a side output. A side output that nobody reads drops the record, as in Flink.
+    /// Asks the chain to return to its driver, which goes on when the operators are ready. Until
+    /// then outputs say that they are full. For an operator that cannot take more just now.
+    #[inline]
+    pub fn pause(&mut self) {
+        self.stop = true;
+    }
+
+    /// Whether the chain was asked to return.
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        self.stop
+    }
+
+    /// Emits to a side output. A side output that nobody reads drops the record, as in Flink;
+    /// it is counted, and the first one is warned of.
     pub fn output<T: Data>(&mut self, tag: &OutputTag<T>, record: Record<T>) {
-        let Some((_, side)) = self.sides.iter_mut().find(|(id, _)| **id == *tag.id) else { return };
+        let Some((_, side)) = self.sides.iter_mut().find(|(id, _)| **id == *tag.id) else {
+            self.counters.unread += 1;
+            return self.warn_of_unread(&tag.id);
+        };
         let side = side.as_any();
         if let Some(outlet) = side.downcast_mut::<ForwardOutlet<T>>() {
             outlet.push(record);
             self.stop |= outlet.is_full();
         } else if let Some(kept) = side.downcast_mut::<KeptSide<T>>() {
             kept.0.push(record);
+        } else {
+            let (id, mine) = (&tag.id, std::any::type_name::<T>());
+            self.fail(Error::Graph(format!(
+                "the side output '{id}' is read as another type than {mine}, which is emitted to it: use one OutputTag for both"
+            )));
+        }
+    }
+
+    #[cold]
+    fn warn_of_unread(&mut self, id: &Arc<str>) {
+        if !self.warned.contains(id) {
+            self.warned.push(id.clone());
+            tracing::warn!(
+                "'{}': nobody reads the side output '{id}', so its records are dropped: read it with side_output(…)",
+                self.vertex
+            );
         }
     }
 
     /// Gives up on a record: it goes to the job's dead letters with its raw form and the reason.
-    /// `time` is the record's own, where it has one.
+    /// `time` is the record's own; a record in hand that has none is dated by its source.
     #[cold]
     pub fn dead_letter(&mut self, operator: &str, origin: Origin, time: i64, raw: Vec<u8>, reason: impl Into<String>) {
         self.counters.dead_lettered += 1;
@@ -195,8 +234,9 @@ impl TaskContext {
             true => (String::new(), None),
             false => (self.splits.name(origin.split()), Some(origin.position())),
         };
+        let time = if time == NO_TIMESTAMP && origin == self.origin { self.timestamp } else { time };
         let letter = DeadLetter {
-            time: if time == NO_TIMESTAMP { self.now } else { time },
+            time: Some(time).filter(|t| *t != NO_TIMESTAMP),
             split,
             position,
             operator: operator.to_owned(),
@@ -207,8 +247,23 @@ impl TaskContext {
             kept.push(letter);
             return;
         }
-        self.letters.push(Record { timestamp: letter.time, value: letter, origin });
+        if !self.letters.has_readers() {
+            self.warn_of_lost_letters(&letter);
+        }
+        self.letters.push(Record { timestamp: time, value: letter, origin });
         self.stop |= self.letters.is_full();
+    }
+
+    fn warn_of_lost_letters(&mut self, letter: &DeadLetter) {
+        let none: Arc<str> = "".into();
+        if !self.warned.contains(&none) {
+            self.warned.push(none);
+            tracing::warn!(
+                "'{}': a record could not be used and is lost, and so will others: {}. Keep them with env.dead_letters_to(…)",
+                self.vertex,
+                letter.reason
+            );
+        }
     }
 
     /// The names behind split numbers.

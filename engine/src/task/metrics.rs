@@ -14,6 +14,8 @@ pub struct TaskMetrics {
     pub records_out: AtomicU64,
     /// Records that became dead letters here.
     pub dead_lettered: AtomicU64,
+    /// Records for side outputs that nobody reads.
+    pub unread: AtomicU64,
     /// Nanoseconds of work.
     pub busy_ns: AtomicU64,
     /// Nanoseconds with work at hand and no room downstream.
@@ -34,6 +36,7 @@ impl Default for TaskMetrics {
             records_in: AtomicU64::new(0),
             records_out: AtomicU64::new(0),
             dead_lettered: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
             backpressured_ns: AtomicU64::new(0),
             watermark: AtomicI64::new(MIN_WATERMARK),
@@ -49,6 +52,7 @@ impl TaskMetrics {
         self.records_in.store(counters.records_in, Relaxed);
         self.records_out.store(counters.records_out, Relaxed);
         self.dead_lettered.store(counters.dead_lettered, Relaxed);
+        self.unread.store(counters.unread, Relaxed);
         self.watermark.store(watermark, Relaxed);
     }
 }

@@ -137,6 +137,7 @@ impl RuntimeContext<'_> {
             records_in: get("task_records_in"),
             records_out: get("task_records_out"),
             dead_lettered: get("task_dead_lettered"),
+            unread: get("task_unread"),
         }
     }
 

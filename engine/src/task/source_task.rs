@@ -11,7 +11,7 @@ use crate::{
     operator::{Operator, OperatorFactory, Output, Progress},
     record::{Data, Origin, Record},
     source::{ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader},
-    time::MAX_WATERMARK,
+    time::{MAX_WATERMARK, NO_TIMESTAMP},
     watermark::{SplitTimes, TimestampAssigner, WatermarkSettings},
 };
 
@@ -326,6 +326,14 @@ struct Emitter<'a, A, Op, O> {
     emitted: u64,
 }
 
+impl<A, Op, O> Emitter<'_, A, Op, O> {
+    /// The time of a record without one of its own.
+    #[cold]
+    fn time_of(&self, split: u32, arrival: i64) -> i64 {
+        if arrival == NO_TIMESTAMP { self.times.newest(split) } else { arrival }
+    }
+}
+
 impl<T, A, Op, O> SourceOutput<T> for Emitter<'_, A, Op, O>
 where
     T: Data,
@@ -340,7 +348,8 @@ where
         self.times.on_event(split, timestamp, arrival);
         let origin = Origin::new(split, position);
         self.out.ctx.origin = origin;
-        self.out.ctx.timestamp = timestamp;
+        // What an operator gives up on has to have a time that is the same when it is replayed.
+        self.out.ctx.timestamp = if timestamp == NO_TIMESTAMP { self.time_of(split, arrival) } else { timestamp };
         if let Err(e) = self.op.process(Record { value, timestamp, origin }, &mut self.out) {
             self.out.ctx.fail(e);
         }
@@ -348,7 +357,8 @@ where
 
     fn dead_letter(&mut self, split: u32, position: u64, arrival: i64, raw: &[u8], reason: &str) {
         self.emitted += 1;
-        self.out.ctx.dead_letter("source", Origin::new(split, position), arrival, raw.to_vec(), reason);
+        let time = self.time_of(split, arrival);
+        self.out.ctx.dead_letter("source", Origin::new(split, position), time, raw.to_vec(), reason);
     }
 
     #[inline]

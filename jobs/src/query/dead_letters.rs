@@ -99,7 +99,7 @@ struct Batch {
 impl Batch {
     fn push(&mut self, letter: &DeadLetter) {
         self.rows += 1;
-        self.time.append_value(letter.time);
+        self.time.append_option(letter.time);
         self.split.append_value(&letter.split);
         self.position.append_option(letter.position);
         self.operator.append_value(&letter.operator);

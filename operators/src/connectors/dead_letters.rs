@@ -27,7 +27,7 @@ mod tests {
     fn a_letter_can_be_read_back_from_its_line() {
         let dir = tempfile::tempdir().expect("dir");
         let letter = DeadLetter {
-            time: 5,
+            time: Some(5),
             split: "a.json".into(),
             position: Some(77),
             operator: "readings".into(),

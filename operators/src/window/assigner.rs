@@ -40,11 +40,15 @@ impl TumblingEventTimeWindows {
         self
     }
 
-    /// The window of a record at `timestamp`.
+    /// The window of a record at `timestamp`. A window that would reach beyond all time is cut
+    /// off there.
     #[inline]
     pub fn assign(&self, timestamp: i64) -> TimeWindow {
-        let start = timestamp - (timestamp - self.offset).rem_euclid(self.size);
-        TimeWindow { start, end: start + self.size }
+        let mut into = timestamp.rem_euclid(self.size) - self.offset;
+        if into < 0 {
+            into += self.size;
+        }
+        self.starting_at(timestamp.saturating_sub(into))
     }
 
     /// The window that begins at `start`.
@@ -72,5 +76,19 @@ mod tests {
         let w = TumblingEventTimeWindows::of(hours(24)).with_offset(-3_600_000);
         assert_eq!(w.assign(0).start, -3_600_000);
         assert_eq!(w.assign(82_800_000).start, 82_800_000);
+    }
+
+    #[test]
+    fn the_ends_of_time_are_in_windows_too() {
+        for size in [1, 7, 60_000, u64::MAX] {
+            for offset in [0, 1, -1, i64::MAX] {
+                let w = TumblingEventTimeWindows::of(Duration::from_millis(size)).with_offset(offset);
+                for t in [i64::MIN, i64::MIN + 1, i64::MIN + 30_000, -1, 0, i64::MAX - 30_000, i64::MAX - 1] {
+                    let window = w.assign(t);
+                    assert!(window.start <= t && t <= window.max_timestamp(), "{t} in {window:?}");
+                    assert_eq!(w.assign(window.start).end, window.end, "all of it is in it");
+                }
+            }
+        }
     }
 }

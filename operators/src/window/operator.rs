@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use hurtig_engine::{
-    Data, Error, Origin, Record, Result,
+    Data, Origin, Record, Result,
     operator::{Operator, OperatorFactory, Output, Progress},
     task::{OutputTag, RuntimeContext, SnapshotContext},
     time::{MIN_WATERMARK, NO_TIMESTAMP},
@@ -98,7 +98,7 @@ where
     fn process<O: Output<U>>(&mut self, record: Record<T>, out: &mut O) -> Result<()> {
         let Record { value, timestamp, origin } = record;
         if timestamp == NO_TIMESTAMP {
-            return Err(no_timestamp());
+            return self.no_timestamp(&Record { value, timestamp, origin }, out);
         }
         let settings = &self.settings;
         let window = settings.assigner.assign(timestamp);
@@ -183,16 +183,21 @@ where
             out.ctx().output(tag, record);
             return Ok(());
         }
-        let raw = serde_json::to_vec(&record.value).unwrap_or_else(|e| format!("<no JSON: {e}>").into_bytes());
         let reason = format!("late: its window ended before the watermark {watermark}");
-        out.ctx().dead_letter(&self.name, record.origin, record.timestamp, raw, reason);
+        self.give_up(&record, reason, out);
         Ok(())
     }
-}
 
-#[cold]
-fn no_timestamp() -> Error {
-    Error::Config(
-        "a record without a timestamp came to an event-time window: give its source a WatermarkStrategy with a timestamp assigner".into(),
-    )
+    #[cold]
+    fn no_timestamp<U, O: Output<U>>(&mut self, record: &Record<T>, out: &mut O) -> Result<()> {
+        let reason = "it has no timestamp, so it belongs to no event-time window: give its source a WatermarkStrategy \
+                      with a timestamp assigner";
+        self.give_up(record, reason.to_owned(), out);
+        Ok(())
+    }
+
+    fn give_up<U, O: Output<U>>(&self, record: &Record<T>, reason: String, out: &mut O) {
+        let raw = serde_json::to_vec(&record.value).unwrap_or_else(|e| format!("<no JSON: {e}>").into_bytes());
+        out.ctx().dead_letter(&self.name, record.origin, record.timestamp, raw, reason);
+    }
 }

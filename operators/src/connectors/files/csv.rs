@@ -291,7 +291,7 @@ impl<F> CsvDecoder<F> {
                     break;
                 }
             };
-            if !row(self, cursor, rest[..length].trim_ascii_end(), whole) {
+            if !row(self, cursor, without_line_end(&rest[..length]), whole) {
                 break;
             }
             progress.consumed += length;
@@ -363,6 +363,13 @@ where
 }
 
 const UNCLOSED: &str = "a quote in this line is not closed; reading goes on with the next line";
+
+/// A row as it is in the file, with the blanks at its end: they may be what is wrong with it.
+#[inline]
+fn without_line_end(row: &[u8]) -> &[u8] {
+    let end = row.iter().rposition(|b| !matches!(b, b'\n' | b'\r')).map_or(0, |i| i + 1);
+    &row[..end]
+}
 
 /// How many bytes of line ends there are at the beginning.
 #[inline]

@@ -40,6 +40,8 @@ pub(super) struct SplitReader<D> {
     last: bool,
     /// Why a gzip stream ends here.
     broken: Option<String>,
+    /// A gzip stream is being read again up to this record: where the checkpoint was.
+    skip_to: Option<u64>,
     /// A line too long to be held, so far.
     endless: Option<Endless>,
     max_record: usize,
@@ -52,6 +54,7 @@ struct Endless {
 
 /// What a slice of reading came to.
 pub(super) struct Slice {
+    /// What it cost of the slice: records, or as many as were asked for when it was other work.
     pub records: usize,
     pub finished: bool,
 }
@@ -68,6 +71,7 @@ impl<D> SplitReader<D> {
             begun: false,
             last: false,
             broken: None,
+            skip_to: None,
             endless: None,
             max_record,
         }
@@ -79,7 +83,7 @@ impl<D> SplitReader<D> {
 
     /// The split at its position: everything before it was emitted.
     pub fn split(&self) -> FileSplit {
-        FileSplit { path: self.id.clone(), position: self.cursor.position }
+        FileSplit { path: self.id.clone(), position: self.skip_to.unwrap_or(self.cursor.position) }
     }
 
     pub fn is_open(&self) -> bool {
@@ -124,7 +128,9 @@ impl<D> SplitReader<D> {
         let position = self.cursor.position;
         if self.cursor.by_record {
             self.window.consume(header.unwrap_or(0));
-            return self.skip_records(position);
+            self.cursor.position = 0;
+            self.skip_to = Some(position).filter(|p| *p > 0);
+            return Ok(());
         }
         match header {
             Some(length) if position <= length as u64 => {
@@ -164,16 +170,16 @@ impl<D> SplitReader<D> {
         }
     }
 
-    /// Decompresses again up to where the checkpoint was.
-    fn skip_records<T: Data>(&mut self, count: u64) -> Result<()>
+    /// Decompresses again towards where the checkpoint was, one block at a time: barriers and
+    /// stop have to get their turn. `true` when it is there.
+    fn skip<T: Data>(&mut self, count: u64) -> Result<bool>
     where
         D: Decoder<T>,
     {
-        self.cursor.position = 0;
         while self.cursor.position < count {
             if self.endless.is_some() {
                 self.pass_endless::<T, _>(&mut NoOutput)?;
-                continue;
+                return Ok(false);
             }
             let left = usize::try_from(count - self.cursor.position).unwrap_or(usize::MAX);
             let chunk = Chunk { bytes: self.window.unread(), utf8: self.window.utf8(), last: self.last };
@@ -191,9 +197,11 @@ impl<D> SplitReader<D> {
                 self.give_up_on_line::<T, _>(&mut NoOutput);
             } else {
                 self.refill()?;
+                return Ok(false);
             }
         }
-        Ok(())
+        self.skip_to = None;
+        Ok(true)
     }
 
     /// Emits up to `max` records.
@@ -201,6 +209,11 @@ impl<D> SplitReader<D> {
     where
         D: Decoder<T>,
     {
+        if let Some(count) = self.skip_to
+            && !self.skip(count)?
+        {
+            return Ok(Slice { records: max, finished: false });
+        }
         let mut records = 0;
         loop {
             if self.endless.is_some() {

@@ -391,6 +391,29 @@ fn a_damaged_gzip_file_ends_in_one_letter_and_never_in_a_loop() {
     }
 }
 
+/// A restore in the middle of a large gzip file does not keep the worker for all of it.
+#[test]
+fn a_gzip_file_is_read_again_in_slices() {
+    let dir = tempfile::tempdir().expect("dir");
+    let lines: String = (0..400_000).map(|i| format!("{i}\n")).collect();
+    let path = write(dir.path(), "x.json", &gzip(lines.as_bytes()));
+    let source = FileSource::new(text(&path)).json_lines::<u64>();
+    let split = FileSplit { path: "x.json".into(), position: 399_000 };
+    let mut harness = SourceHarness::with_splits(&source, vec![split.clone()]).expect("started");
+    let mut out = Output::default();
+    let mut polls = 0;
+    while out.is_empty() {
+        assert_eq!(harness.snapshot().expect("snapshot"), [split.clone()], "it is still where the checkpoint was");
+        assert_eq!(harness.reader.poll(100, &mut out).expect("read"), ReaderStatus::MoreAvailable);
+        polls += 1;
+    }
+    // Each poll is worth one block.
+    assert!(polls > lines.len() / (64 << 10), "{polls} polls");
+    harness.run_into(1000, &mut out).expect("read");
+    assert_eq!(out.values(), (399_000..400_000).collect::<Vec<u64>>());
+    assert_eq!(out.finished, [0]);
+}
+
 #[test]
 fn an_endless_line_is_a_letter_and_is_not_held_in_memory() {
     let dir = tempfile::tempdir().expect("dir");
@@ -443,7 +466,7 @@ fn csv_rows_that_do_not_fit_and_columns_by_option() {
         b"\xef\xbb\xbfLCLid;DateTime;KWH/hh (per half hour) ;got\n\
           MAC1;2012-10-12 00:30:00.0000000;0.5;2012-10-12 01:00:00\n\
           MAC1;2012-10-12 01:00:00.0000000;Null;2012-10-12 01:30:00\n\
-          MAC1;2012-10-12\n\
+          MAC1;2012-10-12  \n\
           MAC1;soon;1;2012-10-12 01:30:00\n\
           MAC1;2012-10-12 01:30:00.0000000;x;2012-10-12 01:30:00\n\
           MAC1;2012-10-12 01:30:00.0000000;1;never\n\
@@ -477,6 +500,7 @@ fn csv_rows_that_do_not_fit_and_columns_by_option() {
     for (reason, word) in reasons.iter().zip(words) {
         assert!(reason.contains(word), "{reason}");
     }
+    assert_eq!(out.letters[0].raw, b"MAC1;2012-10-12  ", "raw means raw");
 
     for (options, word) in [
         (

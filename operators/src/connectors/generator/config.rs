@@ -106,6 +106,43 @@ impl GeneratorConfig {
         Ok(())
     }
 
+    /// Every setting that decides what a reading of a given index is, by name: the checkpoint keeps
+    /// them. How many readings there are and how fast they come may change from run to run.
+    pub(super) fn identity(&self) -> Vec<(String, String)> {
+        let GeneratorConfig {
+            seed,
+            meters,
+            interval,
+            start,
+            count: _,
+            duration: _,
+            rate: _,
+            regions,
+            share_late,
+            late_by,
+            share_duplicate,
+            share_null,
+            share_corrupt,
+            share_future,
+            splits,
+        } = self;
+        let identity = [
+            ("splits", splits.to_string()),
+            ("seed", seed.to_string()),
+            ("meters", meters.to_string()),
+            ("interval", format!("{interval:?}")),
+            ("start", start.to_string()),
+            ("regions", regions.to_string()),
+            ("share_late", share_late.to_string()),
+            ("late_by", format!("{late_by:?}")),
+            ("share_duplicate", share_duplicate.to_string()),
+            ("share_null", share_null.to_string()),
+            ("share_corrupt", share_corrupt.to_string()),
+            ("share_future", share_future.to_string()),
+        ];
+        identity.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
     /// Late, duplicate, null, corrupt, future.
     pub(super) fn shares(&self) -> [f64; 5] {
         [self.share_late, self.share_duplicate, self.share_null, self.share_corrupt, self.share_future]

@@ -67,6 +67,7 @@ impl<T, F: Fn(&FleetEvent) -> T + Send + Sync + 'static> EventMapper<T> for MapE
 /// A fleet of meters as a source: see the [module](super).
 pub struct GeneratorSource<T, M> {
     fleet: Arc<Fleet>,
+    identity: Vec<(String, String)>,
     rate: Option<u64>,
     mapper: Arc<M>,
     item: PhantomData<fn() -> T>,
@@ -98,6 +99,7 @@ impl<T: Data, M: EventMapper<T>> GeneratorSource<T, M> {
     pub fn with_mapper(config: &GeneratorConfig, mapper: M) -> Result<Self> {
         Ok(GeneratorSource {
             fleet: Arc::new(Fleet::new(config)?),
+            identity: config.identity(),
             rate: config.rate,
             mapper: Arc::new(mapper),
             item: PhantomData,
@@ -121,17 +123,17 @@ impl<T: Data, M: EventMapper<T>> Source for GeneratorSource<T, M> {
     type Reader = GeneratorReader<T, M>;
 
     fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<GeneratorSplit>>> {
-        let enumerator = match restored {
-            None => GeneratorEnumerator { splits: self.fleet.splits(), unassigned: self.splits() },
-            Some(bytes) => from_bytes::<GeneratorEnumerator>("the generator's enumerator", &bytes)?,
+        let Some(bytes) = restored else {
+            return Ok(Box::new(GeneratorEnumerator { identity: self.identity.clone(), unassigned: self.splits() }));
         };
-        if enumerator.splits != self.fleet.splits() {
+        let enumerator = from_bytes::<GeneratorEnumerator>("the generator's enumerator", &bytes)?;
+        let (then, now) = (&enumerator.identity, &self.identity);
+        if let Some(((name, then), (_, now))) = then.iter().zip(now).find(|(then, now)| then != now) {
             return Err(Error::source(
                 "generator",
                 format!(
-                    "the checkpoint was made with {} splits, now there are {}; use the same number",
-                    enumerator.splits,
-                    self.fleet.splits()
+                    "the checkpoint was made with {name}={then}, now it is {now}, and the fleet would not be the \
+                     same: use the old setting, or begin afresh"
                 ),
             ));
         }
@@ -153,7 +155,8 @@ impl<T: Data, M: EventMapper<T>> Source for GeneratorSource<T, M> {
 /// Deals the splits out round robin at the start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GeneratorEnumerator {
-    splits: u32,
+    /// The settings that make the fleet what it is, by name.
+    identity: Vec<(String, String)>,
     unassigned: Vec<GeneratorSplit>,
 }
 

@@ -248,9 +248,27 @@ fn wrong_settings_are_said() {
     }
     let sixteen = GeneratorSource::readings(&config()).expect("a source");
     let state = sixteen.enumerator(None).expect("an enumerator").snapshot().expect("bytes");
-    let eight = GeneratorSource::readings(&GeneratorConfig { splits: 8, ..config() }).expect("a source");
-    let e = eight.enumerator(Some(state)).err().expect("an error").to_string();
-    assert!(e.contains("made with 16 splits"), "{e}");
+    for (other, words) in [
+        (GeneratorConfig { splits: 8, ..config() }, "splits=16, now it is 8"),
+        (GeneratorConfig { seed: 7, ..config() }, "seed=42, now it is 7"),
+        (GeneratorConfig { meters: 1_004, ..config() }, "meters=1003, now it is 1004"),
+        (GeneratorConfig { interval: Duration::from_secs(61), ..config() }, "interval=60s, now it is 61s"),
+        (GeneratorConfig { start: 0, ..config() }, "start=1704067200000, now it is 0"),
+        (GeneratorConfig { regions: 1, ..config() }, "regions=100, now it is 1"),
+        (GeneratorConfig { share_late: 0.0, ..config() }, "share_late=0.02, now it is 0"),
+        (GeneratorConfig { late_by: Duration::from_secs(60), ..config() }, "late_by=21600s, now it is 60s"),
+        (GeneratorConfig { share_duplicate: 0.0, ..config() }, "share_duplicate=0.03, now it is 0"),
+        (GeneratorConfig { share_null: 0.0, ..config() }, "share_null=0.01, now it is 0"),
+        (GeneratorConfig { share_corrupt: 0.0, ..config() }, "share_corrupt=0.005, now it is 0"),
+        (GeneratorConfig { share_future: 0.0, ..config() }, "share_future=0.004, now it is 0"),
+    ] {
+        let source = GeneratorSource::readings(&other).expect("a source");
+        let e = source.enumerator(Some(state.clone())).err().expect("an error").to_string();
+        assert!(e.contains(words) && !e.contains('\n'), "{e}");
+    }
+    // The fleet is the same, however much of it is wanted and however fast.
+    let more = GeneratorConfig { count: None, duration: Some(Duration::from_secs(9)), rate: Some(5), ..config() };
+    GeneratorSource::readings(&more).expect("a source").enumerator(Some(state)).expect("goes on");
 }
 
 #[test]

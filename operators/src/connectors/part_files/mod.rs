@@ -24,11 +24,13 @@
 //! ```
 
 mod committer;
+mod directories;
 mod format;
 mod part;
 mod partition;
 mod pending;
 mod rolling;
+mod slots;
 mod writer;
 
 pub use committer::PartCommitter;

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use hurtig_engine::task::pool::{Pool, Ticket};
+use hurtig_engine::{
+    error::Error,
+    task::pool::{Pool, Ticket},
+};
 
 use super::{
     format::{PartFormat, Stored},
@@ -24,8 +27,6 @@ pub(super) struct Part<T, F: PartFormat<T>> {
     pub sent: usize,
     /// Processing time of its first record.
     pub opened_at: i64,
-    /// When it was used last, counted in changes of partition.
-    pub last_used: u64,
     /// Bytes in the file after the last append.
     pub written: u64,
     file: State<F::File, F::Chunk>,
@@ -51,14 +52,22 @@ pub(super) struct Done<O, C> {
     pub chunk: C,
     pub stored: Stored,
     /// Length of the file; the true one if it was finished.
-    pub bytes: u64,
+    bytes: u64,
     /// Whether it is closed and durable.
     pub finished: bool,
 }
 
+/// What went wrong with a file.
+pub(super) enum Failure {
+    /// The system refused, in these words.
+    Unwritable(String),
+    /// It was never done: the work panicked, or the runtime is gone.
+    Lost(Error),
+}
+
 impl<T: 'static, F: PartFormat<T>> Part<T, F> {
     pub fn new(pending: PendingFile, chunk: F::Chunk, opened_at: i64) -> Self {
-        Part { pending, chunk, counted: 0, sent: 0, opened_at, last_used: 0, written: 0, file: State::New }
+        Part { pending, chunk, counted: 0, sent: 0, opened_at, written: 0, file: State::New }
     }
 
     /// Whether nothing was sent yet, so that there is no file.
@@ -100,22 +109,24 @@ impl<T: 'static, F: PartFormat<T>> Part<T, F> {
     }
 
     /// What the pool did, if it has.
-    pub fn poll(&mut self) -> Result<Option<DoneFor<T, F>>, String> {
+    pub fn poll(&mut self) -> Result<Option<DoneFor<T, F>>, Failure> {
         let State::Away(ticket) = &mut self.file else { return Ok(None) };
         match ticket.poll() {
             Ok(None) => Ok(None),
             Ok(Some(Ok(mut done))) => {
                 self.written = done.bytes;
+                self.pending.rows += done.stored.written;
+                self.pending.bytes = done.bytes;
                 self.file = done.file.take().map_or(State::Lost, State::Here);
                 Ok(Some(done))
             }
             Ok(Some(Err(e))) => {
                 self.file = State::Lost;
-                Err(e)
+                Err(Failure::Unwritable(e))
             }
             Err(e) => {
                 self.file = State::Lost;
-                Err(e.to_string())
+                Err(Failure::Lost(e))
             }
         }
     }

@@ -145,8 +145,21 @@ pub(super) enum Place {
     Path(String),
 }
 
-/// Refuses paths that lead out of the sink's directory, or to where its files are not seen.
+/// What file systems allow in one part of a path …
+const MAX_NAME: usize = 255;
+/// … and, with room for the sink's directory and the file's name, in all of it.
+const MAX_PATH: usize = 2048;
+
+/// Refuses paths that lead out of the sink's directory, to where its files are not seen, or that
+/// no file system takes.
 pub(super) fn check_path(path: &str) -> Result<(), String> {
+    if path.len() > MAX_PATH || path.split('/').any(|part| part.len() > MAX_NAME) {
+        let begin = &path[..path.floor_char_boundary(80)];
+        return Err(format!(
+            "'{begin}…' cannot be a partition: no part may be longer than {MAX_NAME} bytes, and all of it not longer \
+             than {MAX_PATH}"
+        ));
+    }
     let bad = |part: &str| part.is_empty() || part.starts_with(['.', '_']) || part.contains(['\\', '\0']);
     if !path.is_empty() && path.split('/').any(bad) {
         return Err(format!("'{path}' cannot be a partition: no empty parts, and none that start with '.' or '_'"));
@@ -182,6 +195,10 @@ mod tests {
         for bad in ["../x", "a/../b", "/etc", "a//b", ".hidden", "a/_b", "a/", "a\\b"] {
             assert!(check_path(bad).is_err(), "{bad}");
         }
+        for long in ["ä".repeat(128), ["x"; 1025].join("/")] {
+            assert!(check_path(&format!("a=1/{long}")).is_err_and(|e| e.contains("longer than") && e.len() < 300));
+        }
+        assert!(check_path(&"ä".repeat(127)).is_ok());
         for good in ["", "region=r-07", "a=1/b=2", "x..y"] {
             assert!(check_path(good).is_ok(), "{good}");
         }
