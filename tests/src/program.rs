@@ -7,10 +7,14 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::OnceLock,
+    sync::{OnceLock, mpsc},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+
+/// Longer than anything here takes on the slowest machine: whatever still runs then hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Where the binary is.
 pub fn hurtig() -> Result<&'static Path> {
@@ -106,9 +110,26 @@ impl Said {
     }
 }
 
+/// Runs a command to its end, whatever that is; one that does not come to it is killed and an error.
+pub fn finish(command: &mut Command) -> Result<Said> {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let pid = i32::try_from(child.id())?;
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || done.send(child.wait_with_output()));
+    match ended.recv_timeout(PATIENCE) {
+        Ok(output) => Ok(output?.into()),
+        Err(_) => {
+            // SAFETY: sends a signal to a child that nobody has waited for: its number is still its own.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+            let said: Said = ended.recv()??.into();
+            bail!("{command:?} had not ended after {} s\n{}\n{}", PATIENCE.as_secs(), said.out, said.err)
+        }
+    }
+}
+
 /// Runs `hurtig` to its end, whatever that is.
 pub fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Said> {
-    Ok(command(arguments)?.output()?.into())
+    finish(&mut command(arguments)?)
 }
 
 /// Runs `hurtig` to its end, which must be a good one.

@@ -7,7 +7,10 @@ use hurtig_tests::chaos::{campaign::run, settings::Settings};
 
 fn main() -> ExitCode {
     let settings = Settings::parse();
-    println!("seed {}, {} kills", settings.seed, settings.rounds);
+    match settings.campaign {
+        Some(campaign) => println!("seed {}, campaign {campaign}", settings.seed),
+        None => println!("seed {}, {} kills", settings.seed, settings.rounds),
+    }
     match run(&settings, |line| println!("{line}")) {
         Ok(figures) => println!("{figures}\nseed {}", settings.seed),
         Err(e) => {

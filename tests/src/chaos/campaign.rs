@@ -2,52 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::{
-    kill::{Fate, Kill, failpoints},
-    life::{Ended, live},
-    settings::Settings,
+    figures::Figures,
+    kill::{Fate, Kill},
+    life::{Ended, Life, live},
+    settings::{Readings, Settings, Setup},
+    visible::Visible,
     written::{Written, books},
 };
 use crate::program::{self, Said};
 
-/// What all campaigns came to.
-#[derive(Debug, Default)]
-pub struct Figures {
-    /// Kills that did kill.
-    pub kills: u64,
-    /// How often each failpoint was where it died.
-    pub at: BTreeMap<&'static str, u64>,
-    /// Jobs that came to their end.
-    pub campaigns: u64,
-    /// Lives in which a checkpoint was completed, or the job.
-    pub lives_with_progress: u64,
-    /// Completed checkpoints.
-    pub checkpoints: u64,
-    /// What an undisturbed run has written.
-    pub rows: Vec<(&'static str, usize)>,
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows: Vec<_> = self.rows.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        let at: Vec<_> = self.at.iter().map(|(name, n)| format!("{name} {n}")).collect();
-        writeln!(
-            f,
-            "{} kills in {} campaigns, {} checkpoints completed",
-            self.kills, self.campaigns, self.checkpoints
-        )?;
-        writeln!(f, "at failpoints: {}", at.join(", "))?;
-        write!(f, "identical each time: {}; books equal; no pending file left", rows.join(", "))
-    }
-}
+/// A job that has not come to its end after so many lives never will.
+const MOST_LIVES: u64 = 1_000;
 
 /// Kills as often as `settings` say, in as many campaigns as that takes. `say` is told what happens.
 pub fn run(settings: &Settings, mut say: impl FnMut(&str)) -> Result<Figures> {
@@ -60,86 +32,107 @@ pub fn run(settings: &Settings, mut say: impl FnMut(&str)) -> Result<Figures> {
 }
 
 fn campaigns(settings: &Settings, dir: &Path, say: &mut impl FnMut(&str)) -> Result<Figures> {
-    let undisturbed = Undisturbed::run(settings, dir)?;
-    let mut figures = Figures { rows: undisturbed.written.rows().collect(), ..Figures::default() };
-    let rows: Vec<_> = figures.rows.iter().map(|(name, n)| format!("{name} {n}")).collect();
-    say(&format!("undisturbed: {}", rows.join(", ")));
-    let mut fate = Fate::new(settings.seed, Duration::from_millis(settings.interval_ms));
-    let mut rounds = Rounds { left: settings.rounds, number: 0 };
-    while rounds.left > 0 {
-        let name = format!("campaign-{}", figures.campaigns + 1);
-        let dir = dir.join(name);
+    let mut undisturbed = BTreeMap::new();
+    let mut figures = Figures::default();
+    // A failpoint that is never come by must not be looked for for ever.
+    let most = 4 + settings.rounds;
+    let numbers = settings.campaign.map_or(1..=most, |only| only..=only);
+    for campaign in numbers {
+        let setup = Setup::of(campaign);
+        if let std::collections::btree_map::Entry::Vacant(new) = undisturbed.entry(setup.readings) {
+            let expected = new.insert(Undisturbed::run(settings, setup.readings, dir)?);
+            let rows: Vec<_> = expected.written.rows().map(|(name, n)| format!("{name} {n}")).collect();
+            say(&format!("undisturbed, {}: {}", setup.readings, rows.join(", ")));
+            figures.rows.push(format!("{}: {}", setup.readings, rows.join(", ")));
+        }
+        let dir = dir.join(format!("campaign-{campaign}"));
         std::fs::create_dir_all(&dir)?;
-        let said = campaign(settings, &dir, &mut fate, &mut rounds, &mut figures, say)?;
-        undisturbed.compare(&dir.join("data"), &said)?;
+        say(&format!("campaign {campaign}: {setup}"));
+        Campaign { settings, number: campaign, setup, dir: &dir }
+            .run(&undisturbed[&setup.readings], &mut figures, say)
+            .with_context(|| {
+                format!("campaign {campaign} ({setup}): again with --seed {} --campaign {campaign}", settings.seed)
+            })?;
         figures.campaigns += 1;
-        say(&format!("campaign {}: identical after {} kills", figures.campaigns, figures.kills));
+        say(&format!("campaign {campaign}: identical; {} kills until now", figures.kills()));
         std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        let enough = figures.kills() >= settings.rounds && 2 * figures.random >= settings.rounds;
+        if settings.campaign.is_some() || (enough && figures.all_failpoints_hit()) {
+            return Ok(figures);
+        }
     }
-    Ok(figures)
+    bail!("not every failpoint was come by in {} campaigns:\n{figures}", figures.campaigns)
 }
 
-/// How many kills there are to come.
-struct Rounds {
-    left: u64,
+/// One job, killed until it has come to its end.
+struct Campaign<'a> {
+    settings: &'a Settings,
     number: u64,
+    setup: Setup,
+    dir: &'a Path,
 }
 
-/// One job, killed until it has come to its end, or until no round is left.
-fn campaign(
-    settings: &Settings,
-    dir: &Path,
-    fate: &mut Fate,
-    rounds: &mut Rounds,
-    figures: &mut Figures,
-    say: &mut impl FnMut(&str),
-) -> Result<Said> {
-    let data = dir.join("data");
-    for life in 0.. {
-        let kill = (rounds.left > 0).then(|| fate.kill(rounds.number));
-        let parallelism = fate.parallelism();
-        let mut options = settings.job();
-        options.extend(running(settings, parallelism));
-        let name = format!("life-{life:03}");
-        let lived = live(dir, &name, &options, &data, kill.as_ref())?;
-        let (before, after) = lived.checkpoints;
-        figures.checkpoints += after.saturating_sub(before);
-        figures.lives_with_progress += u64::from(after > before || lived.ended == Ended::Finished);
-        if lived.ended == Ended::Finished {
-            if let Some(Kill::At(point, _)) = kill {
-                fate.again(point);
-            }
-            let out = std::fs::read_to_string(dir.join(format!("{name}.out")))?;
-            return Ok(Said { code: Some(0), out, err: String::new() });
-        }
-        rounds.left -= 1;
-        rounds.number += 1;
-        figures.kills += 1;
-        if let Some(kill) = &kill {
-            match (kill, lived.ended) {
-                (Kill::At(point, _), Ended::MissedFailpoint) => fate.again(point),
-                (Kill::At(point, _), _) => *figures.at.entry(point).or_default() += 1,
-                _ => {}
-            }
-            let missed = if lived.ended == Ended::MissedFailpoint { ", not come by" } else { "" };
+impl Campaign<'_> {
+    fn run(&self, expected: &Undisturbed, figures: &mut Figures, say: &mut impl FnMut(&str)) -> Result<()> {
+        let data = self.dir.join("data");
+        let mut seen = Visible::default();
+        for number in 0..MOST_LIVES {
+            let fate = Fate::of(self.settings.seed, self.number, number, self.settings.interval(self.setup.readings));
+            let life = self.live(number, &fate, &data)?;
+            let visible = Visible::below(&data)?;
+            visible.holds(&seen).with_context(|| format!("after life {number}, {}", fate.kill))?;
+            seen = visible;
+            count(figures, &fate, &life);
+            let (before, after) = life.checkpoints;
+            let ended = match life.ended {
+                Ended::Killed => "",
+                Ended::MissedFailpoint => ", not come by",
+                Ended::Finished => ", but it finished before",
+            };
             say(&format!(
-                "{:4} parallelism {parallelism}, {kill}{missed}: checkpoints {before} to {after}",
-                figures.kills
+                "{:4} campaign {} life {number}: parallelism {}, {}{ended}; checkpoints {before} to {after}, {} files",
+                figures.kills(),
+                self.number,
+                fate.parallelism,
+                fate.kill,
+                seen.count(),
             ));
+            if life.ended == Ended::Finished {
+                figures.files += seen.count();
+                let out = std::fs::read_to_string(self.dir.join(format!("{}.out", name(number))))?;
+                return expected.compare(&data, &Said { code: Some(0), out, err: String::new() });
+            }
         }
+        bail!("the job has not come to its end in {MOST_LIVES} lives")
     }
-    bail!("a job without end")
+
+    fn live(&self, number: u64, fate: &Fate, data: &Path) -> Result<Life> {
+        let mut options = self.settings.job(self.setup.readings);
+        options.extend(self.settings.running(self.setup, fate.parallelism));
+        let life = live(self.dir, &name(number), &options, data, &fate.kill)?;
+        let (before, after) = life.checkpoints;
+        if after <= before && life.ended != Ended::Finished && !fate.kill.is_early() {
+            bail!("life {number} ({}) has completed no checkpoint after {before}", fate.kill);
+        }
+        Ok(life)
+    }
 }
 
-/// Options that have no part in what is written.
-fn running(settings: &Settings, parallelism: usize) -> Vec<String> {
-    let interval = format!("{}ms", settings.interval_ms);
-    let options = [
-        ("--parallelism", parallelism.to_string()),
-        ("--checkpoint-interval", interval),
-        ("--rate", settings.rate.to_string()),
-    ];
-    options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+fn name(life: u64) -> String {
+    format!("life-{life:03}")
+}
+
+fn count(figures: &mut Figures, fate: &Fate, life: &Life) {
+    let (before, after) = life.checkpoints;
+    figures.lives += 1;
+    figures.checkpoints += after.saturating_sub(before);
+    figures.with_progress += u64::from(after > before);
+    match (life.ended, &fate.kill) {
+        (Ended::Killed, Kill::AfterCheckpoints(..)) => figures.random += 1,
+        (Ended::Killed, Kill::At(point, _)) => *figures.at.entry(point).or_default() += 1,
+        (Ended::MissedFailpoint, _) => figures.missed += 1,
+        (Ended::Finished, _) => {}
+    }
 }
 
 /// A run that nobody disturbs.
@@ -149,32 +142,31 @@ struct Undisturbed {
 }
 
 impl Undisturbed {
-    fn run(settings: &Settings, dir: &Path) -> Result<Self> {
-        let data = dir.join("undisturbed");
-        let mut options = settings.job();
+    fn run(settings: &Settings, readings: Readings, dir: &Path) -> Result<Self> {
+        let data = dir.join(format!("undisturbed-{readings:?}"));
+        let mut options = settings.job(readings);
         options.extend(["--parallelism", "2", "--rest-port", "off", "--json", "--data-dir"].map(str::to_owned));
         options.push(data.display().to_string());
         let said = program::run_well(&options)?;
         let finished = said.event("finished").context("the run has no summary")?;
-        Ok(Undisturbed { written: Written::below(&data)?, books: books(&finished)? })
+        let (written, books) = (Written::below(&data)?, books(&finished)?);
+        written.agrees_with(&books).context("the undisturbed run")?;
+        Ok(Undisturbed { written, books })
     }
 
     fn compare(&self, data: &Path, said: &Said) -> Result<()> {
         let finished = said.event("finished").context("the last life has no summary")?;
-        if let Some(difference) = Written::below(data)?.difference(&self.written) {
+        let written = Written::below(data)?;
+        if let Some(difference) = written.difference(&self.written) {
             bail!("what was written differs from an undisturbed run:\n{difference}");
         }
         let books = books(&finished)?;
+        written.agrees_with(&books)?;
         if books != self.books {
             bail!("the books differ: {books:?}\nexpected: {:?}", self.books);
         }
         Ok(())
     }
-}
-
-/// Whether every failpoint was where the job died at least once.
-pub fn all_failpoints_hit(figures: &Figures) -> bool {
-    failpoints().all(|name| figures.at.contains_key(name))
 }
 
 /// Where everything lies: gone afterwards, unless it is wanted.

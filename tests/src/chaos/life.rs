@@ -23,7 +23,7 @@ const ENOUGH_CHECKPOINTS: u64 = 6;
 /// How a life ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// As it was meant to.
+    /// As it was meant to, by SIGKILL.
     Killed,
     /// By SIGKILL, because it did not come by its failpoint.
     MissedFailpoint,
@@ -42,27 +42,34 @@ pub struct Life {
 
 /// Starts the job in `data_dir` from its latest checkpoint, and kills it. `name` is what its
 /// output is kept under, in `dir`.
-pub fn live(dir: &Path, name: &str, options: &[String], data_dir: &Path, kill: Option<&Kill>) -> Result<Life> {
+pub fn live(dir: &Path, name: &str, options: &[String], data_dir: &Path, kill: &Kill) -> Result<Life> {
     let mut command = program::command(options)?;
     let out = dir.join(format!("{name}.out"));
     let err = dir.join(format!("{name}.err"));
     command.args(["--from", "latest", "--rest-port", "off", "--json", "--data-dir"]).arg(data_dir);
     command.current_dir(dir).stdout(File::create(&out)?).stderr(File::create(&err)?);
-    if let Some(Kill::At(point, n)) = kill {
+    if let Kill::At(point, n) = kill {
         command.env("HURTIG_KILL_AT", format!("{point}:{n}"));
     }
     let before = newest_checkpoint(data_dir)?;
     let mut process = Process::start(&mut command)?;
-    let ended = process.until(kill, data_dir, before);
+    let ended = process.until(kill, data_dir, before).and_then(|ended| must_not_restart(&out).map(|()| ended));
     let after = newest_checkpoint(data_dir)?;
     match ended {
         Ok(ended) => Ok(Life { ended, checkpoints: (before, after) }),
-        Err(e) => bail!("{name} ({}): {e:#}\n{}\n{}", describe(kill), tail(&out), tail(&err)),
+        Err(e) => bail!("{name} ({kill}): {e:#}\n{}\n{}", tail(&out), tail(&err)),
     }
 }
 
-fn describe(kill: Option<&Kill>) -> String {
-    kill.map_or_else(|| "to its end".into(), Kill::to_string)
+/// A job that is killed has nothing to recover from by itself: a failure would be one of ours.
+fn must_not_restart(out: &Path) -> Result<()> {
+    let said = std::fs::read_to_string(out).with_context(|| out.display().to_string())?;
+    let events = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let restarted = |e: &serde_json::Value| e["event"] == "restarting" || e["restarts"].as_u64().is_some_and(|n| n > 0);
+    match events.into_iter().find(restarted) {
+        Some(event) => bail!("it has failed and restarted: {event}"),
+        None => Ok(()),
+    }
 }
 
 fn tail(path: &Path) -> String {
@@ -88,7 +95,7 @@ impl Process {
     }
 
     #[allow(clippy::disallowed_methods, reason = "a driver: other processes live by the wall clock")]
-    fn until(&mut self, kill: Option<&Kill>, data_dir: &Path, before: u64) -> Result<Ended> {
+    fn until(&mut self, kill: &Kill, data_dir: &Path, before: u64) -> Result<Ended> {
         let start = Instant::now();
         let (mut newest, mut news) = (before, start);
         loop {
@@ -101,14 +108,10 @@ impl Process {
                 (newest, news) = (latest, now);
             }
             match kill {
-                Some(Kill::AfterCheckpoints(n, more)) if newest >= before + n && now - news >= *more => {
-                    self.kill()?;
-                    return Ok(Ended::Killed);
+                Kill::AfterCheckpoints(n, more) if newest >= before + n && now - news >= *more => {
+                    return self.kill(Ended::Killed);
                 }
-                Some(Kill::At(..)) if newest >= before + ENOUGH_CHECKPOINTS => {
-                    self.kill()?;
-                    return Ok(Ended::MissedFailpoint);
-                }
+                Kill::At(..) if newest >= before + ENOUGH_CHECKPOINTS => return self.kill(Ended::MissedFailpoint),
                 _ if now - news > PATIENCE => {
                     bail!("no progress: checkpoint {newest} was the last for {} s", PATIENCE.as_secs());
                 }
@@ -117,17 +120,23 @@ impl Process {
         }
     }
 
-    fn kill(&mut self) -> Result<()> {
+    /// Ends it, which counts as `ended` unless it was just at its own end.
+    fn kill(&mut self, ended: Ended) -> Result<Ended> {
         self.0.kill()?;
-        self.0.wait()?;
-        Ok(())
+        let status = self.0.wait()?;
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Ok(Ended::Finished),
+            (_, Some(libc::SIGKILL)) => Ok(ended),
+            _ => bail!("before it was killed it ended with {status}"),
+        }
     }
 }
 
-fn judge(status: ExitStatus, kill: Option<&Kill>) -> Result<Ended> {
+/// What it means that it has ended by itself.
+fn judge(status: ExitStatus, kill: &Kill) -> Result<Ended> {
     match (status.code(), status.signal(), kill) {
         (Some(0), ..) => Ok(Ended::Finished),
-        (_, Some(libc::SIGABRT), Some(Kill::At(..))) => Ok(Ended::Killed),
+        (_, Some(libc::SIGKILL), Kill::At(..)) => Ok(Ended::Killed),
         _ => bail!("it ended with {status}"),
     }
 }

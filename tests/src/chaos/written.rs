@@ -1,7 +1,7 @@
 //! Everything that a job wrote, to be compared with what another run wrote.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::program;
 
-/// Tables, asked for with SQL: rows in any order. A late record's reason names the watermark that
-/// it came behind, which is a matter of batches: numbers in reasons do not count.
+/// Tables, asked for with SQL: rows in any order.
 const TABLES: [(&str, &str); 5] = [
     ("readings", "SELECT meter_id, time, measure, value, unit, region, source FROM readings"),
     (
@@ -23,14 +22,22 @@ const TABLES: [(&str, &str); 5] = [
         "SELECT meter_id, region, window_start, window_end, sum, count, min, max, avg, measure FROM aggregates_1h",
     ),
     ("timeseries", "SELECT meter_id, region, measure_name, measure_value, time, original_time FROM timeseries"),
-    (
-        "dead_letters",
-        "SELECT time, split, position, operator, regexp_replace(reason, '[0-9]+', '#', 'g'), raw FROM dead_letters",
-    ),
+    ("dead_letters", "SELECT time, split, position, operator, reason, raw FROM dead_letters"),
 ];
 
 /// Directories of JSON lines.
 const LINES: [&str; 2] = ["lake/raw", "outside-window"];
+
+/// The sinks' uids, and where their rows are.
+const SINKS: [(&str, &str); 7] = [
+    ("raw-lake", "lake/raw"),
+    ("readings-lake", "readings"),
+    ("timeseries", "timeseries"),
+    ("outside-window", "outside-window"),
+    ("aggregates-1m", "aggregates_1m"),
+    ("aggregates-1h", "aggregates_1h"),
+    ("dead-letters", "dead_letters"),
+];
 
 /// The rows of everything, each sorted.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +69,21 @@ impl Written {
     /// How many rows there are.
     pub fn rows(&self) -> impl Iterator<Item = (&'static str, usize)> {
         self.0.iter().map(|(name, rows)| (*name, rows.len()))
+    }
+
+    /// Every sink has written as many rows as its books say, and no sink has no books.
+    pub fn agrees_with(&self, books: &BTreeMap<String, Value>) -> Result<()> {
+        let uids: BTreeSet<_> = books.keys().map(String::as_str).collect();
+        if uids != SINKS.iter().map(|(uid, _)| *uid).collect() {
+            bail!("the sinks with books are {uids:?}");
+        }
+        for (uid, table) in SINKS {
+            let (rows, written) = (self.0.get(table).map_or(0, Vec::len), &books[uid]["written"]);
+            if written.as_u64() != Some(rows as u64) {
+                bail!("{uid} has written {written} records by its books, and {rows} are there");
+            }
+        }
+        Ok(())
     }
 
     /// What is in only one of the two, if anything.
@@ -97,7 +119,7 @@ fn only_in_first<'a>(first: &'a [String], second: &[String]) -> Vec<&'a String> 
 }
 
 /// All files below `dir`, hidden ones too, but for checkpoints and working state.
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut open = vec![dir.to_owned()];
     while let Some(dir) = open.pop() {
@@ -149,6 +171,18 @@ mod tests {
         assert_eq!(written(&["a", "b", "b"]).difference(&written(&["a", "b", "b"])), None);
         let said = written(&["a", "b", "b"]).difference(&written(&["a", "b", "c"])).expect("a difference");
         assert_eq!(said, "readings: 3 rows, expected 3\n  + 1 rows\n  + b\n  - 1 rows\n  - c");
+    }
+
+    #[test]
+    fn rows_are_as_many_as_the_books_say() {
+        let written = Written(SINKS.iter().map(|(_, table)| (*table, rows(&["a", "b"]))).collect());
+        let book = |n: u64| serde_json::json!({ "written": n });
+        let mut books: BTreeMap<_, _> = SINKS.iter().map(|(uid, _)| ((*uid).to_owned(), book(2))).collect();
+        written.agrees_with(&books).expect("two each");
+        books.insert("timeseries".into(), book(3));
+        assert!(written.agrees_with(&books).expect_err("one is missing").to_string().contains("timeseries"));
+        books.remove("timeseries");
+        assert!(written.agrees_with(&books).is_err(), "a sink without books");
     }
 
     #[test]

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, fs::File, path::Path};
 
 use flate2::read::GzDecoder;
-use hurtig_tests::program::{query, real_meters, run_well};
+use hurtig_tests::{
+    chaos::written::{Written, books},
+    program::{query, real_meters, run_well},
+};
 
 use crate::support::directory;
 
@@ -23,8 +26,9 @@ fn is_what_the_files_say() {
         ["run", "smart-meters", "--source", &source, "--bounded", "--data-dir", &data, "--rest-port", "off", "--json"];
     let said = run_well(arguments).expect("the job runs");
     let summary = said.event("finished").expect("a summary");
-    let readings = summary["books"].as_array().expect("books").iter().find(|b| b["uid"] == "readings-lake");
-    assert_eq!(readings.expect("the lake's books")["written"], 163_271);
+    let books = books(&summary).expect("books that balance");
+    assert_eq!(books["readings-lake"]["written"], 163_271);
+    Written::below(dir.path()).expect("what it wrote").agrees_with(&books).expect("as many rows as the books say");
 
     let expected = from_files(&real_meters());
     assert_eq!(expected.keys().map(|(meter, _)| meter).collect::<std::collections::BTreeSet<_>>().len(), 6);

@@ -2,9 +2,12 @@
 //!
 //! One binary, because linking it takes longer than running it.
 
+mod bench;
 mod chaos;
 mod cli;
 mod golden;
 mod kwh_per_month;
 mod refused;
+mod running;
+mod state_size;
 mod support;

@@ -1,11 +1,6 @@
 //! What cannot work is said in one line, before anything is lost.
 
-use std::{
-    io::{BufRead, BufReader},
-    os::unix::process::CommandExt,
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{path::Path, process::Command};
 
 use hurtig_engine::{
     graph::JobGraph,
@@ -17,6 +12,7 @@ use hurtig_state::BackendKind;
 use hurtig_tests::{
     chaos::{
         life::newest_checkpoint,
+        visible::Visible,
         written::{Written, books},
     },
     gated::{Gate, Gated},
@@ -25,7 +21,10 @@ use hurtig_tests::{
     stop::Stop,
 };
 
-use crate::support::{config, directory, lines_below, until_closed, words};
+use crate::{
+    running::Running,
+    support::{books_hold, config, directory, submit, until_closed, words},
+};
 
 /// A job of one counting operator with this uid.
 fn job(name: &str, uid: &str, gate: &Gate) -> JobGraph {
@@ -46,12 +45,12 @@ fn job(name: &str, uid: &str, gate: &Gate) -> JobGraph {
 /// A savepoint of `sums` with state under the uid `sum`.
 fn savepoint(dir: &Path) -> String {
     let gate = Gate::default();
-    let handle = LocalRunner::submit(job("sums", "sum", &gate), config(&dir.join("data"), BackendKind::RocksDb));
+    let handle = submit(job("sums", "sum", &gate), config(&dir.join("data"), BackendKind::RocksDb));
     let handle = handle.expect("the job starts");
     gate.let_through(5_000);
     until_closed(&handle, &gate);
     let path = handle.stop(Some(dir.join("saved").display().to_string()), false).expect("a savepoint");
-    handle.wait().expect("it ends");
+    books_hold("up to the savepoint", &handle.wait().expect("it ends").status.books, 5_000);
     path
 }
 
@@ -84,9 +83,8 @@ fn state_that_no_operator_takes_unless_it_may_be_dropped() {
     let gate = Gate::default();
     gate.open();
     let allowed = JobConfig { allow_non_restored_state: true, ..config };
-    let handle = LocalRunner::submit(job("sums", "total", &gate), allowed).expect("it may be dropped");
-    let books = handle.wait().expect("it ends").status.books;
-    assert_eq!(books.iter().find(|b| b.uid == "out").expect("its books").books.read, 10_000);
+    let handle = submit(job("sums", "total", &gate), allowed).expect("it may be dropped");
+    books_hold("without the sums", &handle.wait().expect("it ends").status.books, 10_000);
 }
 
 #[test]
@@ -104,11 +102,12 @@ fn a_data_directory_in_use() {
     let dir = directory();
     let gate = Gate::default();
     let data = dir.path().join("data");
-    let handle = LocalRunner::submit(job("sums", "sum", &gate), config(&data, BackendKind::RocksDb)).expect("a job");
+    let handle = submit(job("sums", "sum", &gate), config(&data, BackendKind::RocksDb)).expect("a job");
     let said = run(&format!("--meters 10 --data-dir {}", data.display()));
     one_line(&said, &["in use", "--data-dir", &data.display().to_string()]);
     gate.open();
-    handle.wait().expect("the first is not disturbed");
+    let result = handle.wait().expect("the first is not disturbed");
+    books_hold("the first", &result.status.books, 10_000);
 }
 
 #[test]
@@ -120,6 +119,13 @@ fn a_data_directory_that_cannot_be_one() {
         let said = run(&format!("--meters 10 --data-dir {}", data.display()));
         one_line(&said, &[&data.display().to_string()]);
     }
+}
+
+/// Where nothing can be made by anybody, root included.
+#[test]
+fn a_data_directory_that_cannot_be_written() {
+    let said = run("--meters 10 --data-dir /proc/hurtig");
+    one_line(&said, &["/proc/hurtig"]);
 }
 
 #[test]
@@ -160,17 +166,6 @@ fn one_line(said: &Said, mentioned: &[&str]) {
     }
 }
 
-/// A child that is never left behind.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The job of the full disk.
 const FLEET: &str = "run smart-meters --bounded --meters 2000 --readings-per-meter 20 --parallelism 2 --rest-port off \
                      --checkpoint-interval 100ms --json --from latest --data-dir";
@@ -181,70 +176,40 @@ fn fleet(data: &Path) -> Command {
     program::command(arguments).expect("hurtig is there")
 }
 
-/// From now on no file of this process or its children may be longer than this.
-fn limit_files(command: &mut Command, bytes: u64) {
-    let limit = move || {
-        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-        // SAFETY: both calls are async-signal-safe, and `limit` is a valid `rlimit`.
-        let done = unsafe {
-            // An error of the write, not a signal, is what a full disk gives.
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-            libc::setrlimit(libc::RLIMIT_FSIZE, &limit)
-        };
-        if done == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-    };
-    // SAFETY: the closure allocates nothing and takes no lock.
-    unsafe { command.pre_exec(limit) };
-}
-
 /// A disk on which nothing more can be written, as far as one can have that without being root: the
-/// system refuses to make any file longer than a few KiB.
+/// system refuses to make any file longer than a few KiB. It fills while the job runs, and has room
+/// again later: the same process goes on.
 #[test]
 fn a_full_disk_is_said_and_nothing_that_was_committed_is_lost() {
     let dir = directory();
     let undisturbed = dir.path().join("undisturbed");
-    let expected: Said = fleet(&undisturbed).output().expect("a run").into();
+    let expected = program::finish(&mut fleet(&undisturbed)).expect("a run");
     assert_eq!(expected.code, Some(0), "{expected:?}");
 
-    // Some checkpoints, then it is killed.
     let data = dir.path().join("data");
     let mut command = fleet(&data);
-    command.args(["--rate", "20000"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut running = Running(command.spawn().expect("a run"));
-    while newest_checkpoint(&data).expect("checkpoints") < 2 {
-        assert!(running.0.try_wait().expect("a child").is_none(), "it has ended too early");
-        std::thread::yield_now();
-    }
-    drop(running);
-    let committed = lines_below_but_pending(&data.join("lake/raw"));
+    command.args(["--rate", "8000"]);
+    let mut running = Running::start(&mut command);
+    running.until("two checkpoints", || newest_checkpoint(&data).expect("checkpoints") >= 2);
+    running.limit_files(Some(4 << 10));
+    let committed = Visible::below(&data).expect("files");
+    let said = running.until_said("File too large");
+    assert!(said.contains(&data.display().to_string()), "where the disk is full: {said}");
+    // It goes on trying.
+    running.until_said("File too large");
+    Visible::below(&data).expect("files").holds(&committed).expect("all that was committed is still there");
 
-    // The disk is full: it says so and tries again.
-    let mut command = fleet(&data);
-    limit_files(&mut command, 4 << 10);
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut running = Running(command.spawn().expect("a run"));
-    let out = BufReader::new(running.0.stdout.take().expect("its output"));
-    let said: Vec<_> = out.lines().map(|l| l.expect("a line")).take_while(|l| !l.contains("File too large")).collect();
-    assert!(running.0.try_wait().expect("a child").is_none(), "it has given up: {said:?}");
-    drop(running);
-
-    // There is room again.
-    let end: Said = fleet(&data).output().expect("a run").into();
+    running.limit_files(None);
+    let end = running.end();
     assert_eq!(end.code, Some(0), "{end:?}");
+    Visible::below(&data).expect("files").holds(&committed).expect("all that was committed is still there");
     let written = Written::below(&data).expect("what it wrote");
     let difference = written.difference(&Written::below(&undisturbed).expect("what it should write"));
     assert_eq!(difference, None);
-    let summary = |said: &Said| books(&said.event("finished").expect("a summary")).expect("books");
+    let finished = |said: &Said| said.event("finished").expect("a summary");
+    let summary = |said: &Said| books(&finished(said)).expect("books");
     assert_eq!(summary(&end), summary(&expected));
-    let mut all = lines_below(&data.join("lake/raw")).into_iter();
-    assert!(committed.iter().all(|line| all.any(|l| l == *line)), "all that was committed is still there");
-}
-
-/// All lines of all visible files, while a killed job's pending ones are still there.
-fn lines_below_but_pending(dir: &Path) -> Vec<String> {
-    let files = crate::support::files_below(dir).into_iter().filter(|f| f.extension().is_none_or(|e| e != "pending"));
-    let text = files.map(|f| std::fs::read_to_string(&f).unwrap_or_else(|e| panic!("{}: {e}", f.display())));
-    let mut lines: Vec<_> = text.flat_map(|t| t.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-    lines.sort_unstable();
-    lines
+    written.agrees_with(&summary(&end)).expect("as many rows as the books say");
+    let (end, failed) = (finished(&end), |end: &serde_json::Value| end["checkpoints"]["failed"].as_u64());
+    assert!(failed(&end).unwrap_or(0) + end["restarts"].as_u64().unwrap_or(0) > 0, "it was disturbed: {end}");
 }

@@ -1,12 +1,16 @@
 //! What several tests need.
 
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
+    sync::{atomic::Ordering::Relaxed, mpsc},
     time::Duration,
 };
 
 use hurtig_engine::{
-    runner::{CheckpointSettings, JobConfig, JobHandle, RestartStrategy},
+    Result,
+    graph::JobGraph,
+    runner::{CheckpointSettings, JobConfig, JobHandle, LocalRunner, RestartStrategy, SinkBooks},
     time::ms,
 };
 use hurtig_state::BackendKind;
@@ -28,6 +32,62 @@ pub fn config(data_dir: &Path, backend: BackendKind) -> JobConfig {
         restart: RestartStrategy::FixedDelay { delay: ms(1), attempts: 20 },
         ..JobConfig::new(data_dir)
     }
+}
+
+/// Longer than any job of these tests takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A job under a watchdog: one that hangs says where it is and ends the tests, instead of keeping
+/// them for ever.
+pub struct Watched {
+    handle: JobHandle,
+    /// Goes with this, which calls the watchdog off.
+    _done: mpsc::Sender<()>,
+}
+
+impl Deref for Watched {
+    type Target = JobHandle;
+
+    fn deref(&self) -> &JobHandle {
+        &self.handle
+    }
+}
+
+/// Starts a job and its watchdog.
+pub fn submit(graph: JobGraph, config: JobConfig) -> Result<Watched> {
+    let handle = LocalRunner::submit(graph, config)?;
+    let (done, over) = mpsc::channel::<()>();
+    let job = handle.clone();
+    std::thread::spawn(move || {
+        if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("'{}' has not come to its end in {} s: {:#?}", job.name(), PATIENCE.as_secs(), job.status());
+            for (vertex, subtasks) in job.graph().vertices.iter().zip(job.metrics()) {
+                let read: Vec<_> = subtasks.iter().map(|m| m.records_in.load(Relaxed)).collect();
+                eprintln!("{} has read {read:?}", vertex.uid());
+            }
+            std::process::abort();
+        }
+    });
+    Ok(Watched { handle, _done: done })
+}
+
+/// Takes a checkpoint, if need be after a restart: one that a failure has made impossible is asked
+/// for again.
+pub fn checkpoint(handle: &JobHandle) {
+    while let Err(e) = handle.checkpoint() {
+        let ended = handle.wait_timeout(ms(1)).expect("the job runs");
+        assert!(ended.is_none(), "the job has ended before its checkpoint: {e}");
+    }
+}
+
+/// Every sink's books balance, and together they have written what is there: `rows` of it.
+pub fn books_hold(what: &str, books: &[SinkBooks], rows: usize) {
+    assert!(!books.is_empty(), "{what}: no sink has books");
+    for sink in books {
+        assert!(sink.books.balance(), "{what}: {sink:?}");
+    }
+    let written: u64 = books.iter().map(|sink| sink.books.written).sum();
+    assert_eq!(written, rows as u64, "{what}: {books:?}");
 }
 
 /// Waits until the source has given all that its gate has let through.
