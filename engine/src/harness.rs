@@ -116,6 +116,7 @@ impl<In: Data, F: OperatorFactory<In>> OneInputHarness<In, F> {
             clock: settings.clock.clone(),
             waker: Waker::default(),
             runtime: runtime.handle().clone(),
+            under_way: Default::default(),
             splits: SplitNames::default(),
             restored,
             state: StateSettings {

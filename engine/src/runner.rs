@@ -53,7 +53,7 @@ impl LocalRunner {
         let location = config.checkpoints.storage.clone();
         let location = location.unwrap_or_else(|| config.data_dir.join("checkpoints").display().to_string());
         let storage = CheckpointStorage::open(&location, &graph.name)?;
-        let (writer, retention, point) = runtime.block_on(async {
+        let (writer, retention, point, earlier) = runtime.block_on(async {
             let writer = storage.claim_generation().await?;
             let retention = Retention::open(&writer).await?;
             let point = match &config.restore {
@@ -61,7 +61,11 @@ impl LocalRunner {
                 Restore::Latest => storage.latest().await?,
                 Restore::Path(path) => Some(RestorePoint::open(path).await?),
             };
-            Ok::<_, Error>((writer, retention, point))
+            let earlier = match &config.restore {
+                Restore::Fresh => storage.latest().await?,
+                _ => None,
+            };
+            Ok::<_, Error>((writer, retention, point, earlier))
         })?;
         if let Some(point) = &point {
             let uids = graph.uids().into_iter().map(str::to_owned).collect();
@@ -117,6 +121,7 @@ impl LocalRunner {
             retention,
             committers,
             initial: point,
+            earlier,
             mailbox,
             events,
         };

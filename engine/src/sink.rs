@@ -76,6 +76,13 @@ pub trait Committer: Send {
     /// Makes these visible; what is visible already is fine.
     fn commit(&mut self, committables: &[Vec<u8>]) -> Result<()>;
 
+    /// The same for what a savepoint holds, when the job is started from it. A savepoint may have
+    /// been moved, and what it held may have been committed and carried away long ago: what is
+    /// neither pending nor visible here is not missed.
+    fn commit_savepoint(&mut self, committables: &[Vec<u8>]) -> Result<()> {
+        self.commit(committables)
+    }
+
     /// On every start, after [`commit`](Self::commit) of what the checkpoint held: removes what
     /// earlier attempts of this job left behind and no checkpoint knows.
     fn remove_orphans(&mut self) -> Result<()> {
@@ -97,7 +104,7 @@ pub struct WriterContext {
     pub subtask: usize,
     /// How many there are.
     pub parallelism: usize,
-    /// Unique for every start of this subtask over the job's whole life (generation and attempt).
+    /// Unique for every start of this subtask: by the run's id, its generation and its attempt.
     pub attempt: String,
     /// The injected clock.
     pub clock: Arc<dyn Clock>,

@@ -109,7 +109,8 @@ fn guarded<R>(slot: &mut TaskSlot, call: impl FnOnce(&mut dyn Task) -> Result<R>
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

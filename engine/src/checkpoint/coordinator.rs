@@ -42,7 +42,7 @@ mod tests;
 pub use config::{CoordinatorConfig, CoordinatorStart};
 pub use protocol::{Action, Answer, Event};
 
-use in_flight::{InFlight, Request, Stage, answer, refuse};
+use in_flight::{InFlight, Request, Stage, answer, refuse, uncommitted};
 
 /// See the module.
 #[derive(Debug)]
@@ -106,6 +106,9 @@ impl Coordinator {
             Event::Declined { id, reason } => {
                 if self.is_collecting(id) {
                     self.checkpoint_failed(now_ms, &reason, &mut actions);
+                } else if self.aborted.contains(&id) {
+                    // What it had uploaded before it failed.
+                    actions.push(Action::Discard { id });
                 }
             }
             Event::ManifestWritten { id, path } => self.manifest_written(now_ms, id, path, &mut actions),
@@ -258,17 +261,14 @@ impl Coordinator {
         self.stored.insert(id);
         self.statistics.completed(id, now_ms, &path);
         self.subsume(actions);
-        // A stop is answered when the job has stopped, anything else now.
-        if !in_flight.barrier.kind.ends_job() {
-            answer(in_flight.request.take(), Ok(Answer { id, path: path.clone() }), actions);
-        }
+        // Answered when it is committed: whoever reads the answer finds the output too.
         if self.phase == Phase::Running {
             actions.push(Action::Commit { id });
             in_flight.stage = Stage::Committing { path, deadline: now_ms.saturating_add(self.config.timeout_ms) };
             self.in_flight = Some(in_flight);
         } else {
-            // Nobody is there to commit; the restore from this very checkpoint does it.
-            refuse(in_flight.request, format!("{path} is complete, but the job failed before it could stop"), actions);
+            let reason = format!("{path} is complete, but the job failed before it could stop");
+            uncommitted(in_flight, path, reason, actions);
         }
     }
 
@@ -291,10 +291,10 @@ impl Coordinator {
             return;
         };
         self.not_before = if self.sources_ended { now_ms } else { now_ms.saturating_add(self.config.min_pause_ms) };
+        let reason = format!("the job has finished: its last checkpoint is {path}");
+        answer(request, Ok(Answer { id, path }), actions);
         if barrier.kind.ends_job() {
             self.phase = Phase::Finished;
-            let reason = format!("the job has finished: its last checkpoint is {path}");
-            answer(request, Ok(Answer { id, path }), actions);
             self.queue.drain(..).for_each(|request| refuse(request, reason.clone(), actions));
             actions.push(Action::Finished);
         }
@@ -353,9 +353,11 @@ impl Coordinator {
             Some(Stage::Collecting { .. }) => {
                 self.abort(now_ms, reason, actions);
             }
-            Some(Stage::Committing { .. }) => {
-                let request = self.in_flight.take().and_then(|in_flight| in_flight.request);
-                refuse(request, reason, actions);
+            Some(Stage::Committing { path, .. }) => {
+                let path = path.clone();
+                if let Some(in_flight) = self.in_flight.take() {
+                    uncommitted(in_flight, path, reason.to_owned(), actions);
+                }
             }
             // The manifest's answer decides.
             Some(Stage::Writing) | None => {}

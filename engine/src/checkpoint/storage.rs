@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/<job>/shared/g<generation>-c<id>/<n>-<name>   files of keyed state, written once
 //! <root>/<job>/manifests/<20-digit id>                 create-only: a checkpoint exists if this does
+//! <root>/<job>/commits/<20-digit id>                   its output is visible: nothing to be done again
 //! <root>/<job>/generations/<n>                         create-only: who may write
 //! <dir>/savepoint-<job>-<token>/_metadata + files      a savepoint: self-contained, movable
 //! ```
@@ -38,6 +39,7 @@ use store::{Store, segment};
 
 const SHARED: &str = "shared";
 const MANIFESTS: &str = "manifests";
+const COMMITS: &str = "commits";
 const GENERATIONS: &str = "generations";
 
 /// How many files are under way at once.
@@ -91,6 +93,11 @@ impl CheckpointStorage {
         }
     }
 
+    /// Whether what checkpoint `id` held for its sinks is known to be committed. `false`: perhaps.
+    pub async fn is_committed(&self, id: CheckpointId) -> Result<bool> {
+        Ok(self.job.read(&commit_key(id)).await?.is_some())
+    }
+
     /// The manifest that the next checkpoint may build on: that of `point`, if its objects are
     /// in this storage. A savepoint's are not.
     pub fn base_of<'a>(&self, point: &'a RestorePoint) -> Option<&'a Manifest> {
@@ -135,6 +142,10 @@ async fn numbers(store: &Store, folder: &str) -> Result<Vec<u64>> {
 
 fn manifest_key(id: CheckpointId) -> String {
     format!("{MANIFESTS}/{id:020}")
+}
+
+fn commit_key(id: CheckpointId) -> String {
+    format!("{COMMITS}/{id:020}")
 }
 
 fn generation_key(generation: u64) -> String {

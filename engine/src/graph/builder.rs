@@ -164,6 +164,15 @@ impl GraphBuilder {
                 "parallelism {parallelism} is not between 1 and the max parallelism {max_parallelism}"
             )));
         }
+        for v in &self.vertices {
+            if let Some(own) = v.parallelism.filter(|p| *p == 0 || *p > usize::from(max_parallelism)) {
+                let name = v.operators.first().map_or("", |o| &o.name);
+                return Err(Error::Graph(format!(
+                    "'{name}' has a parallelism of its own, {own}, which is not between 1 and the max parallelism \
+                     {max_parallelism}"
+                )));
+            }
+        }
         if !self.vertices.iter().any(|v| v.source.is_some()) {
             return Err(Error::Graph("there is no source: begin with env.from_source(…)".into()));
         }

@@ -14,9 +14,12 @@ use crate::{
     exchange::{ByteBudget, EdgeSenders, Receiver, channel},
     graph::{JobGraph, Port, ShipStrategy, TaskSetup},
     source::SplitNames,
-    task::{Events, RuntimeContext, StateSettings, TaskMetrics, pool::Waker},
+    task::{
+        Events, RuntimeContext, StateSettings, TaskMetrics,
+        pool::{UnderWay, Waker},
+    },
     time::Clock,
-    worker::{TaskSlot, Worker, WorkerCommand, chain_name},
+    worker::{TaskSlot, Worker, WorkerCommand, chain_name, panic_message},
 };
 
 /// What an attempt is deployed with.
@@ -26,6 +29,7 @@ pub(super) struct Deployment {
     pub attempt: String,
     pub clock: Arc<dyn Clock>,
     pub runtime: tokio::runtime::Handle,
+    pub under_way: UnderWay,
     pub splits: SplitNames,
     pub state: StateSettings,
     pub snapshots: PathBuf,
@@ -83,9 +87,15 @@ impl Deployment {
             let (deployment, worker_waker) = (this.clone(), waker.clone());
             let thread = std::thread::Builder::new().name(format!("hurtig-worker-{w}")).spawn(move || {
                 worker_waker.bind();
-                let result = deployment.tasks(w, parts, &worker_waker).and_then(|tasks| {
+                // Tasks are dropped inside: what user code does there must not go unnoticed either.
+                let run = AssertUnwindSafe(|| {
+                    let tasks = deployment.tasks(w, parts, &worker_waker)?;
                     (deployment.on_ready)(w);
-                    Worker { tasks, commands: mailbox, waker: worker_waker, clock: deployment.clock.clone() }.run()
+                    let clock = deployment.clock.clone();
+                    Worker { tasks, commands: mailbox, waker: worker_waker.clone(), clock }.run()
+                });
+                let result = catch_unwind(run).unwrap_or_else(|panic| {
+                    Err(Error::Config(format!("worker {w}: panic: {}", panic_message(panic.as_ref()))))
                 });
                 (deployment.on_end)(w, result);
             });
@@ -147,6 +157,7 @@ impl Deployment {
                 clock: self.clock.clone(),
                 waker: waker.clone(),
                 runtime: self.runtime.clone(),
+                under_way: self.under_way.clone(),
                 splits: self.splits.clone(),
                 restored,
                 state: self.state.clone(),
@@ -162,8 +173,8 @@ impl Deployment {
                 snapshots: self.snapshots.clone(),
             };
             let made = catch_unwind(AssertUnwindSafe(|| (vertex.factory)(setup)));
-            let task = made.unwrap_or_else(|_| {
-                let reason = "panic while the task was being made".into();
+            let task = made.unwrap_or_else(|panic| {
+                let reason = format!("panic while the task was being made: {}", panic_message(panic.as_ref()));
                 Err(Error::User { vertex: name.clone(), origin: "none".into(), reason })
             })?;
             tasks.push(TaskSlot { vertex: v, name, task });

@@ -11,7 +11,7 @@ use super::master::MasterEvent;
 use crate::{
     checkpoint::{CheckpointKind, Statistics},
     error::{Error, Result},
-    graph::JobGraph,
+    graph::{JobGraph, Vertex},
     sink::Books,
     task::TaskMetrics,
 };
@@ -163,6 +163,14 @@ impl JobHandle {
     /// The figures of every subtask, by vertex of [`graph`](Self::graph).
     pub fn metrics(&self) -> &[Vec<Arc<TaskMetrics>>] {
         &self.shared.metrics
+    }
+
+    /// The figures of every subtask of the vertex called `name`, or the first with an operator that
+    /// is.
+    pub fn metrics_of(&self, name: &str) -> Option<&[Arc<TaskMetrics>]> {
+        let called = |v: &Vertex| v.name() == name || v.operators.iter().any(|o| o.name == name);
+        let vertex = self.graph().vertices.iter().position(called)?;
+        self.metrics().get(vertex).map(Vec::as_slice)
     }
 
     /// Takes a savepoint into a new directory below `directory` (default: `savepoints` in the

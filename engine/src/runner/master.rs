@@ -4,9 +4,13 @@
 //! (uploads, commits) runs on the runtime and comes back as an event, stamped with the attempt
 //! it belongs to, so that what a dead attempt still sends is told apart.
 
+mod checkpoints;
+mod recovery;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{Arc, Mutex, mpsc},
     time::Duration,
@@ -30,9 +34,9 @@ use crate::{
     error::{Error, Result},
     sink::{Books, Committer},
     source::{ErasedEnumerator, SplitNames},
-    task::{StateSettings, TaskCommand, TaskEvent},
+    task::{StateSettings, TaskCommand, TaskEvent, chain_task::snapshot_dir, pool::UnderWay},
     time::millis,
-    worker::WorkerCommand,
+    worker::{WorkerCommand, panic_message},
 };
 
 /// What comes into the master's mailbox.
@@ -42,7 +46,8 @@ pub(crate) enum MasterEvent {
     Task(u32, TaskEvent),
     WorkerReady(u32),
     WorkerEnded(u32, Result<()>),
-    Uploaded(u32, CheckpointId, SubtaskKey, Uploaded),
+    /// From any attempt: what a dead one has uploaded is discarded.
+    Uploaded(CheckpointId, SubtaskKey, Uploaded),
     ManifestWritten(CheckpointId, Box<Manifest>, Result<String, CheckpointError>),
     Committed(CheckpointId, Result<()>),
 }
@@ -64,6 +69,8 @@ pub(super) struct Startup {
     pub retention: Retention,
     pub committers: Vec<(String, Box<dyn Committer>)>,
     pub initial: Option<RestorePoint>,
+    /// The latest checkpoint that another run has left here, when this one starts afresh.
+    pub earlier: Option<RestorePoint>,
     pub mailbox: mpsc::Sender<MasterEvent>,
     pub events: mpsc::Receiver<MasterEvent>,
 }
@@ -85,6 +92,12 @@ pub(super) struct Master {
     coordinator: Coordinator,
     /// What the next attempt begins from.
     point: Option<RestorePoint>,
+    /// Another run's latest checkpoint: what it promised is made visible, and no more.
+    earlier: Option<RestorePoint>,
+    /// Whether a commit runs, which a restart has to wait for.
+    committing: bool,
+    /// Whether all tasks have run once: what fails before that will fail again.
+    has_run: bool,
     /// The last complete checkpoint in this job's storage: what an upload may build on.
     confirmed: Option<Arc<Manifest>>,
     requests: HashMap<u64, mpsc::Sender<Result<String>>>,
@@ -106,6 +119,8 @@ struct Attempt {
     splits: SplitNames,
     pending: Option<Pending>,
     next_poll: i64,
+    /// Its work on the pool.
+    under_way: UnderWay,
 }
 
 struct SourceState {
@@ -177,6 +192,9 @@ impl Master {
             events: s.events,
             coordinator,
             point: s.initial,
+            earlier: s.earlier,
+            committing: false,
+            has_run: false,
             confirmed: None,
             requests: HashMap::new(),
             next_request: 0,
@@ -214,11 +232,16 @@ impl Master {
     /// Runs the job to its end.
     pub fn run(mut self) {
         loop {
-            let end = match self.deploy() {
+            // Enumerators and committers are user code too, and run on this thread.
+            let attempt = AssertUnwindSafe(|| match self.deploy() {
                 Ok(true) => self.watch(),
                 Ok(false) => End::Finished,
                 Err(e) => End::Failed(e),
-            };
+            });
+            let end = catch_unwind(attempt).unwrap_or_else(|panic| {
+                let reason = format!("panic: {}", panic_message(panic.as_ref()));
+                End::Failed(Error::User { vertex: "the job's master".into(), origin: "none".into(), reason })
+            });
             self.stop_workers();
             let error = match end {
                 End::Finished => return self.end(JobState::Finished),
@@ -237,6 +260,8 @@ impl Master {
     fn deploy(&mut self) -> Result<bool> {
         self.set_state(JobState::Initializing);
         self.attempt.began = self.now();
+        // A run that was taken over must not touch what the newer one writes.
+        self.runtime.block_on(self.writer.check_fence())?;
         if let Some(point) = &self.point {
             let (id, path) = (point.manifest.id, point.external_path().to_owned());
             let books = self.books(&point.manifest);
@@ -249,7 +274,7 @@ impl Master {
         if self.point.as_ref().is_some_and(|p| p.manifest.finished) {
             return Ok(false);
         }
-        let dir = self.work.join(format!("attempt-{}", self.attempt.number));
+        let dir = self.attempt_dir();
         let shares = match &self.point {
             None => Default::default(),
             Some(point) => {
@@ -271,9 +296,12 @@ impl Master {
         let deployment = Deployment {
             graph: self.shared.graph.clone(),
             metrics: self.shared.metrics.clone(),
-            attempt: format!("g{}a{number}", self.writer.generation()),
+            // The run's id too: generations are counted in one place for checkpoints, but several runs
+            // may write to one lake.
+            attempt: format!("{:.8}g{}a{number}", self.shared.id, self.writer.generation()),
             clock: self.config.clock.clone(),
             runtime: self.runtime.handle().clone(),
+            under_way: self.attempt.under_way.clone(),
             splits: self.attempt.splits.clone(),
             state: StateSettings {
                 kind: self.config.state_backend,
@@ -292,20 +320,6 @@ impl Master {
         };
         self.attempt.workers = deployment.start()?;
         Ok(true)
-    }
-
-    fn commit_restored(&mut self) -> Result<()> {
-        let mut committers = lock(&self.committers);
-        for (uid, committer) in committers.iter_mut() {
-            if let Some(point) = &self.point {
-                let committables = restore::committables(&point.manifest, uid);
-                if !committables.is_empty() {
-                    committer.commit(&committables)?;
-                }
-            }
-            committer.remove_orphans()?;
-        }
-        Ok(())
     }
 
     /// Handles events until the attempt ends.
@@ -339,14 +353,13 @@ impl Master {
             MasterEvent::WorkerReady(n) if n == current => {
                 self.attempt.ready += 1;
                 if self.attempt.ready == self.attempt.workers.len() {
+                    self.has_run = true;
                     self.set_state(JobState::Running);
                 }
             }
             MasterEvent::WorkerEnded(n, Err(e)) if n == current => return Err(e),
             MasterEvent::Task(n, event) if n == current => return self.task_event(event),
-            MasterEvent::Uploaded(n, id, subtask, uploaded) if n == current => {
-                return self.uploaded(id, subtask, uploaded);
-            }
+            MasterEvent::Uploaded(id, subtask, uploaded) => return self.uploaded(id, subtask, uploaded),
             MasterEvent::ManifestWritten(id, manifest, result) => {
                 return match result {
                     Ok(path) => {
@@ -354,19 +367,18 @@ impl Master {
                         self.confirmed = Some(Arc::from(manifest));
                         self.feed(Event::ManifestWritten { id, path })
                     }
-                    Err(CheckpointError::Fenced { .. }) => {
-                        Err(Error::from(result.err().unwrap_or(CheckpointError::Failpoint { name: "fenced" })))
+                    Err(e @ CheckpointError::Fenced { .. }) => {
+                        self.feed(Event::ManifestFailed { id, reason: e.to_string() })?;
+                        Err(e.into())
                     }
                     Err(e) => self.feed(Event::ManifestFailed { id, reason: e.to_string() }),
                 };
             }
             MasterEvent::Committed(id, result) => {
+                self.committing = false;
                 return match result {
                     Ok(()) => {
-                        if let Some(manifest) = self.confirmed.clone() {
-                            let books = self.books(&manifest);
-                            self.update(|s| s.books = books);
-                        }
+                        self.committed_books();
                         self.command_all(&TaskCommand::CheckpointComplete(id));
                         self.feed(Event::Committed { id })
                     }
@@ -401,16 +413,19 @@ impl Master {
 
     fn task_event(&mut self, event: TaskEvent) -> Result<Option<End>> {
         match event {
-            TaskEvent::Snapshot { barrier, snapshot, .. } => {
+            TaskEvent::Snapshot { barrier, vertex, snapshot } => {
                 let subtask = SubtaskKey::new(&snapshot.vertex_uid, snapshot.subtask);
                 let (writer, confirmed) = (self.writer.clone(), self.confirmed.clone());
                 let (mailbox, clock) = (self.mailbox.clone(), self.config.clock.clone());
-                let attempt = self.attempt.number;
+                let links = self.attempt_dir().join("snapshots");
+                let links = links.join(snapshot_dir(barrier.id, vertex, usize::from(snapshot.subtask)));
                 self.runtime.spawn(async move {
                     let begun = clock.now_ms();
                     let result = writer.upload_subtask(barrier.id, snapshot, confirmed.as_deref()).await;
                     let uploaded = Uploaded { result, async_ms: clock.now_ms() - begun };
-                    let _ = mailbox.send(MasterEvent::Uploaded(attempt, barrier.id, subtask, uploaded));
+                    // What is left of it: links to files would keep them on a disk that is full.
+                    let _ = tokio::fs::remove_dir_all(links).await;
+                    let _ = mailbox.send(MasterEvent::Uploaded(barrier.id, subtask, uploaded));
                 });
             }
             TaskEvent::SplitFinished { vertex, split } => {
@@ -430,160 +445,6 @@ impl Master {
             }
         }
         Ok(None)
-    }
-
-    fn uploaded(&mut self, id: CheckpointId, subtask: SubtaskKey, uploaded: Uploaded) -> Result<Option<End>> {
-        let now = self.now();
-        let done = match uploaded.result {
-            Ok(done) => done,
-            Err(e) => {
-                tracing::warn!("checkpoint {id}: {e}");
-                return self.feed(Event::Declined { id, reason: e.to_string() });
-            }
-        };
-        let metrics = AckMetrics {
-            full_bytes: done.full_bytes,
-            uploaded_bytes: done.uploaded_bytes,
-            start_delay_ms: 0,
-            alignment_ms: done.snapshot.alignment_ms,
-            sync_ms: done.snapshot.sync_ms,
-            async_ms: uploaded.async_ms,
-        };
-        if let Some(pending) = self.attempt.pending.as_mut().filter(|p| p.barrier.id == id) {
-            pending.full_bytes += done.full_bytes;
-            pending.uploaded_bytes += done.uploaded_bytes;
-            pending.subtasks.push(done.snapshot);
-            pending.last_ack = now;
-        }
-        self.feed(Event::Acked { id, subtask, metrics })
-    }
-
-    /// Gives the coordinator an event and does what it says.
-    fn feed(&mut self, event: Event) -> Result<Option<End>> {
-        let actions = self.coordinator.on_event(self.now(), event.clone());
-        let news = !actions.is_empty() || event != Event::Tick;
-        let mut end = None;
-        for action in actions {
-            if let Some(e) = self.act(action)? {
-                end = Some(e);
-            }
-        }
-        if news {
-            let statistics = self.coordinator.statistics().clone();
-            self.update(|s| s.checkpoints = statistics);
-        }
-        Ok(end)
-    }
-
-    fn act(&mut self, action: Action) -> Result<Option<End>> {
-        match action {
-            Action::Trigger { barrier } => self.trigger(barrier)?,
-            Action::Abort { id, reason } => {
-                tracing::warn!("checkpoint {id} was given up: {reason}");
-                self.attempt.pending = None;
-            }
-            Action::WriteManifest { id, savepoint } => self.write_manifest(id, savepoint),
-            Action::Commit { id } => self.commit(id),
-            Action::Discard { id } => {
-                if let Err(e) = self.runtime.block_on(self.writer.discard(id)) {
-                    tracing::warn!("what checkpoint {id} left behind could not be removed: {e}");
-                }
-            }
-            Action::Subsume { ids } => {
-                let subsumed = self.runtime.block_on(self.retention.subsume(&self.writer, &ids));
-                if let Err(e) = subsumed {
-                    tracing::warn!("old checkpoints {ids:?} could not be removed: {e}");
-                }
-            }
-            Action::FailJob { reason } => return Err(Error::Request(reason)),
-            Action::AnswerRequest { request, answer } => {
-                if let Some(sender) = self.requests.remove(&request) {
-                    let _ = sender.send(answer.map(|a| a.path).map_err(Error::Request));
-                }
-            }
-            Action::Finished => return Ok(Some(End::Finished)),
-        }
-        Ok(None)
-    }
-
-    /// Snapshots the enumerators and sends the barrier: what is assigned later queues behind it.
-    fn trigger(&mut self, barrier: Barrier) -> Result<()> {
-        let now = self.now();
-        let mut enumerators = BTreeMap::new();
-        for source in &self.attempt.sources {
-            enumerators.insert(source.uid.clone(), source.enumerator.snapshot()?);
-        }
-        self.attempt.pending = Some(Pending {
-            barrier,
-            triggered_at: now,
-            enumerators,
-            subtasks: Vec::new(),
-            full_bytes: 0,
-            uploaded_bytes: 0,
-            last_ack: now,
-        });
-        for source in &self.attempt.sources {
-            for worker in &self.attempt.workers {
-                worker.send(WorkerCommand::Task(source.vertex, TaskCommand::Trigger(barrier)));
-            }
-        }
-        Ok(())
-    }
-
-    fn write_manifest(&mut self, id: CheckpointId, savepoint: Option<String>) {
-        let Some(pending) = self.attempt.pending.take().filter(|p| p.barrier.id == id) else { return };
-        let graph = &self.shared.graph;
-        let parallelism = graph.vertices.iter().map(|v| v.parallelism).max().unwrap_or(1);
-        let mut manifest = Manifest {
-            format: 0,
-            job_name: graph.name.clone(),
-            job_id: self.shared.id.clone(),
-            id,
-            kind: pending.barrier.kind,
-            finished: pending.barrier.kind == crate::checkpoint::CheckpointKind::Final,
-            generation: self.writer.generation(),
-            created_at: pending.triggered_at,
-            parallelism: parallelism as u16,
-            max_parallelism: graph.max_parallelism,
-            files_at: Default::default(),
-            totals: Totals {
-                full_bytes: pending.full_bytes,
-                uploaded_bytes: pending.uploaded_bytes,
-                duration_ms: pending.last_ack - pending.triggered_at,
-            },
-            subtasks: pending.subtasks,
-            enumerators: pending.enumerators,
-            split_names: BTreeMap::new(),
-        };
-        let (writer, mailbox) = (self.writer.clone(), self.mailbox.clone());
-        let token = format!("{:012x}", (self.now() as u64) << 8 | (id & 0xff));
-        self.runtime.spawn(async move {
-            let result = async {
-                let exported = match &savepoint {
-                    Some(directory) => Some(writer.export_savepoint(&manifest, directory, &token).await?),
-                    None => None,
-                };
-                let path = writer.write_manifest(&mut manifest).await?;
-                Ok(exported.unwrap_or(path))
-            };
-            let result = result.await;
-            let _ = mailbox.send(MasterEvent::ManifestWritten(id, Box::new(manifest), result));
-        });
-    }
-
-    fn commit(&mut self, id: CheckpointId) {
-        let (committers, mailbox) = (self.committers.clone(), self.mailbox.clone());
-        let manifest = self.confirmed.clone();
-        self.runtime.spawn_blocking(move || {
-            let mut result = Ok(());
-            for (uid, committer) in lock(&committers).iter_mut() {
-                let committables = manifest.as_ref().map(|m| restore::committables(m, uid)).unwrap_or_default();
-                if !committables.is_empty() && result.is_ok() {
-                    result = committer.commit(&committables);
-                }
-            }
-            let _ = mailbox.send(MasterEvent::Committed(id, result));
-        });
     }
 
     /// Lets the enumerators assign what they can.
@@ -632,118 +493,11 @@ impl Master {
             worker.join();
         }
         self.attempt.workers.clear();
+        self.attempt.under_way.wait();
     }
 
-    /// After a failure: waits and makes the next attempt ready. `false`: it is over.
-    fn recover(&mut self, error: &Error) -> bool {
-        self.set_state(JobState::Failing);
-        let now = self.now();
-        tracing::error!("{error}");
-        let task = match error {
-            Error::User { vertex, .. } => Some(vertex.clone()),
-            _ => None,
-        };
-        self.update(|s| s.exceptions.push(ExceptionInfo { timestamp: now, task, message: error.to_string() }));
-        // Another process has taken the job over: going on would only disturb it.
-        if matches!(error, Error::Checkpoint(CheckpointError::Fenced { .. })) {
-            return false;
-        }
-        let _ = self.feed(Event::TaskFailed { reason: error.to_string() });
-        let Some(delay) = self.restarts.next_delay(self.attempt.began, now) else { return false };
-        self.set_state(JobState::Restarting);
-        tracing::info!("restarting in {delay:?}");
-        if !self.wait(now + millis(delay)) {
-            return false;
-        }
-        self.update(|s| s.restarts += 1);
-        let _ = std::fs::remove_dir_all(self.work.join(format!("attempt-{}", self.attempt.number)));
-        match self.runtime.block_on(self.writer.storage().latest()) {
-            Ok(Some(latest)) => self.point = Some(latest),
-            Ok(None) => {} // the savepoint it was started from, or nothing
-            Err(e) => tracing::warn!("the latest checkpoint cannot be read: {e}"),
-        }
-        if let Err(e) = self.prepare() {
-            tracing::error!("{e}");
-            let message = e.to_string();
-            self.update(|s| s.exceptions.push(ExceptionInfo { timestamp: now, task: None, message }));
-            self.attempt.number += 1;
-            return self.recover(&e);
-        }
-        let restored = self.point.as_ref().map(|p| restored(p, self.now()));
-        self.feed(Event::Restarted { restored }).is_ok()
-    }
-
-    /// Waits until `until`, and until nothing is being written. `false`: cancelled meanwhile.
-    fn wait(&mut self, until: i64) -> bool {
-        loop {
-            let now = self.now();
-            if now >= until && self.coordinator.is_settled() {
-                return true;
-            }
-            let wait = u64::try_from(until - now).unwrap_or(0).clamp(1, 100);
-            let Ok(event) = self.events.recv_timeout(Duration::from_millis(wait)) else { continue };
-            match event {
-                MasterEvent::Request(Request::Cancel) => {
-                    self.set_state(JobState::Cancelling);
-                    return false;
-                }
-                MasterEvent::ManifestWritten(id, manifest, Ok(path)) => {
-                    self.retention.completed(&manifest);
-                    let _ = self.feed(Event::ManifestWritten { id, path });
-                }
-                MasterEvent::ManifestWritten(id, _, Err(e)) => {
-                    let _ = self.feed(Event::ManifestFailed { id, reason: e.to_string() });
-                }
-                MasterEvent::Request(request) => {
-                    let _ = self.request(request);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn end(mut self, state: JobState) {
-        let canceled = lock(&self.shared.status).state == JobState::Cancelling;
-        let state = if canceled && state == JobState::Failed { JobState::Canceled } else { state };
-        // Late events of the last attempt are not waited for, but a manifest that is being
-        // written decides what `--from latest` finds: it is.
-        let _ = self.feed(Event::TaskFailed { reason: "the job has ended".into() });
-        if !self.coordinator.is_settled() {
-            let _ = self.wait(self.now());
-        }
-        *lock(&self.shared.mailbox) = None;
-        for (_, answer) in self.requests.drain() {
-            let _ = answer.send(Err(Error::Request(format!("the job has ended: it is {state}"))));
-        }
-        let _ = std::fs::remove_dir_all(&self.work);
-        let now = self.now();
-        drop(self._lock);
-        let mut status = lock(&self.shared.status);
-        status.end_time = Some(now);
-        status.state = state;
-        status.timestamps.push((state, now));
-        self.shared.changed.notify_all();
-    }
-
-    fn books(&self, manifest: &Manifest) -> Vec<SinkBooks> {
-        let counters = manifest.counters();
-        let vertices = self.shared.graph.vertices.iter();
-        let sinks = vertices.flat_map(|v| v.committers.iter().filter_map(|c| v.operators.get(c.operator)));
-        let books = sinks.map(|sink| {
-            let of_sink = counters.get(sink.uid.as_str());
-            let count = |name| of_sink.and_then(|c| c.get(name)).copied().unwrap_or(0);
-            SinkBooks {
-                uid: sink.uid.clone(),
-                name: sink.name.clone(),
-                books: Books {
-                    read: count("read"),
-                    written: count("written"),
-                    rejected: count("rejected"),
-                    dead_lettered: count("dead_lettered"),
-                },
-            }
-        });
-        books.collect()
+    fn attempt_dir(&self) -> PathBuf {
+        self.work.join(format!("attempt-{}", self.attempt.number))
     }
 
     fn set_state(&self, state: JobState) {

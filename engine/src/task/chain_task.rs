@@ -4,14 +4,19 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Activity, Events, SnapshotContext, Task, TaskCommand, TaskContext, TaskEvent, TaskMetrics, TaskOutput};
 use crate::{
-    checkpoint::{Barrier, SubtaskSnapshot},
+    checkpoint::{Barrier, CheckpointId, SubtaskSnapshot},
     error::{Error, Result},
     exchange::{Control, GateEvent, InputGate, Outlet},
     graph::{OperatorMeta, TaskSetup},
     operator::{Operator, OperatorFactory, Progress},
-    record::{Data, Record},
+    record::{Data, Origin, Record},
     time::MAX_WATERMARK,
 };
+
+/// Where a subtask's snapshot lies until it is uploaded, below the attempt's `snapshots`.
+pub(crate) fn snapshot_dir(id: CheckpointId, vertex: usize, subtask: usize) -> String {
+    format!("chk-{id}-{vertex}-{subtask}")
+}
 
 /// What every task has, whatever drives its chain.
 pub(crate) struct TaskCore<Op, O> {
@@ -131,7 +136,7 @@ impl<Op, O> TaskCore<Op, O> {
             return Ok(false);
         }
         let begun = self.flushing_since.take().unwrap_or(now);
-        let dir = self.snapshots.join(format!("chk-{}-{}-{}", barrier.id, self.vertex, self.subtask));
+        let dir = self.snapshots.join(snapshot_dir(barrier.id, self.vertex, self.subtask));
         let mut context = SnapshotContext::new(barrier.id, &self.operators, dir, self.ctx.watermark);
         reader(&mut context)?;
         self.op.snapshot(&mut context)?;
@@ -193,7 +198,8 @@ pub(crate) struct ChainTask<In, Op, O> {
     gate: InputGate,
     stage: Stage<In>,
     next_timer: Option<i64>,
-    ended: bool,
+    /// All inputs have ended: after the last watermark the chain ends too.
+    ending: bool,
 }
 
 impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
@@ -209,7 +215,7 @@ impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
             gate: InputGate::new(inputs, watermark),
             stage: Stage::Ready,
             next_timer: None,
-            ended: false,
+            ending: false,
         };
         task.next_timer = task.core.op.next_processing_time()?;
         Ok(task)
@@ -253,17 +259,19 @@ impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
             }
             Stage::Watermark(w) => {
                 self.core.ctx.watermark = w;
+                self.core.ctx.origin = Origin::NONE;
                 let TaskCore { op, outlet, ctx, .. } = &mut self.core;
                 if op.watermark(w, &mut TaskOutput { outlet, ctx })? == Progress::More {
                     self.stage = Stage::Watermark(w);
                 } else {
                     self.core.forward(Control::Watermark(w));
-                    if w == MAX_WATERMARK {
+                    if self.ending {
                         self.stage = Stage::End;
                     }
                 }
             }
             Stage::ProcessingTime(t) => {
+                self.core.ctx.origin = Origin::NONE;
                 let TaskCore { op, outlet, ctx, .. } = &mut self.core;
                 if op.processing_time(t, &mut TaskOutput { outlet, ctx })? == Progress::More {
                     self.stage = Stage::ProcessingTime(t);
@@ -282,8 +290,8 @@ impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
                 let TaskCore { op, outlet, ctx, .. } = &mut self.core;
                 if op.end_of_input(&mut TaskOutput { outlet, ctx })? == Progress::More {
                     self.stage = Stage::End;
-                } else if !self.ended {
-                    self.ended = true;
+                } else {
+                    self.ending = false;
                     self.core.forward(Control::EndOfInput);
                 }
             }
@@ -308,7 +316,10 @@ impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
             Some(GateEvent::Watermark(w)) => self.stage = Stage::Watermark(w),
             Some(GateEvent::Idle) => self.core.forward(Control::Idle),
             Some(GateEvent::Barrier(b)) => self.stage = Stage::Barrier(b, self.gate.aligning_since(now)),
-            Some(GateEvent::EndOfInput) => self.stage = Stage::Watermark(MAX_WATERMARK),
+            Some(GateEvent::EndOfInput) => {
+                self.ending = true;
+                self.stage = Stage::Watermark(MAX_WATERMARK);
+            }
             None => {
                 // Nothing more for now: what was collected should not wait for company.
                 self.core.outlet.flush();

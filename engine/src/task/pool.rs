@@ -2,8 +2,9 @@
 //! a worker when something it waits for has come.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, OnceLock,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -11,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    worker::panic_message,
+};
 
 /// Wakes one worker. Cheap to clone and to call; a wake-up is never lost.
 #[derive(Clone, Default)]
@@ -42,7 +46,7 @@ impl Waker {
     pub(crate) fn sleep(&self, timeout: Duration) {
         if !self.0.notified.swap(false, Ordering::AcqRel) {
             std::thread::park_timeout(timeout);
-            self.0.notified.store(false, Ordering::Release);
+            self.0.notified.swap(false, Ordering::AcqRel);
         }
     }
 }
@@ -53,20 +57,28 @@ impl Waker {
 pub struct Pool {
     runtime: tokio::runtime::Handle,
     waker: Waker,
+    under_way: UnderWay,
 }
 
 impl Pool {
     /// A pool on `runtime` that wakes `waker` whenever something is done.
     pub fn new(runtime: tokio::runtime::Handle, waker: Waker) -> Self {
-        Pool { runtime, waker }
+        Self::counted(runtime, waker, UnderWay::default())
     }
 
-    /// Starts `work`; its worker is woken when it is done.
+    /// A pool whose work is counted by `under_way`.
+    pub(crate) fn counted(runtime: tokio::runtime::Handle, waker: Waker, under_way: UnderWay) -> Self {
+        Pool { runtime, waker, under_way }
+    }
+
+    /// Starts `work`; its worker is woken when it is done, also if it panics.
     pub fn spawn<R: Send + 'static>(&self, work: impl FnOnce() -> R + Send + 'static) -> Ticket<R> {
         let (tx, rx) = mpsc::sync_channel(1);
-        let waker = self.waker.clone();
+        let (waker, job) = (self.waker.clone(), self.under_way.begin());
         self.runtime.spawn_blocking(move || {
-            let _ = tx.send(work());
+            let result = catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_message(panic.as_ref()).to_owned());
+            let _ = tx.send(result);
+            drop(job);
             waker.wake();
         });
         Ticket(rx)
@@ -75,17 +87,72 @@ impl Pool {
 
 /// A result that is on its way from the [`Pool`].
 #[derive(Debug)]
-pub struct Ticket<R>(mpsc::Receiver<R>);
+pub struct Ticket<R>(mpsc::Receiver<Result<R, String>>);
 
 impl<R> Ticket<R> {
     /// The result, if it is there. Take it once.
     pub fn poll(&mut self) -> Result<Option<R>> {
         match self.0.try_recv() {
-            Ok(r) => Ok(Some(r)),
+            Ok(Ok(r)) => Ok(Some(r)),
+            Ok(Err(panic)) => Err(Error::Config(format!("panic on the pool: {panic}"))),
             Err(mpsc::TryRecvError::Empty) => Ok(None),
-            Err(mpsc::TryRecvError::Disconnected) => {
-                Err(Error::Config("work on the pool panicked or the runtime has been shut down".into()))
-            }
+            Err(mpsc::TryRecvError::Disconnected) => Err(Error::Config("the job's runtime has been shut down".into())),
         }
+    }
+}
+
+/// Counts the work that an attempt has on the pool: the next attempt must not begin, and remove
+/// what was left behind, while the last one still writes.
+#[derive(Clone, Default)]
+pub(crate) struct UnderWay(Arc<(Mutex<usize>, Condvar)>);
+
+impl UnderWay {
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.0.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    fn begin(&self) -> Job {
+        *self.count() += 1;
+        Job(self.clone())
+    }
+
+    /// Waits until nothing is under way.
+    pub(crate) fn wait(&self) {
+        let mut count = self.count();
+        while *count > 0 {
+            count = self.0.1.wait(count).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+}
+
+/// One piece of work; done when dropped, also by a runtime that shuts down before it began.
+struct Job(UnderWay);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        *self.0.count() -= 1;
+        self.0.0.1.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_handed_on_and_work_is_waited_for() -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+        let under_way = UnderWay::default();
+        let pool = Pool::counted(runtime.handle().clone(), Waker::default(), under_way.clone());
+        let (gate, waits) = mpsc::channel::<()>();
+        let mut slow = pool.spawn(move || waits.recv().is_err());
+        let mut broken = pool.spawn(|| -> u8 { panic!("no such code page") });
+        assert!(matches!(slow.poll(), Ok(None)));
+        drop(gate);
+        under_way.wait();
+        assert!(matches!(slow.poll(), Ok(Some(true))));
+        let error = broken.poll().map_err(|e| e.to_string());
+        assert_eq!(error, Err("panic on the pool: no such code page".into()));
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use hurtig_state::{BackendConfig, BackendKind, Key, KeyGroupRange, KeyedStateBac
 
 use super::{
     context::Counters,
-    pool::{Pool, Waker},
+    pool::{Pool, UnderWay, Waker},
 };
 use crate::{error::Result, graph::OperatorMeta, source::SplitNames, time::Clock};
 
@@ -53,6 +53,7 @@ pub struct RuntimeContext<'a> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) waker: Waker,
     pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) under_way: UnderWay,
     pub(crate) splits: SplitNames,
     pub(crate) restored: HashMap<String, RestoredOperator>,
     pub(crate) state: StateSettings,
@@ -105,7 +106,7 @@ impl RuntimeContext<'_> {
 
     /// The pool for work beyond a millisecond.
     pub fn pool(&self) -> Pool {
-        Pool::new(self.runtime.clone(), self.waker.clone())
+        Pool::counted(self.runtime.clone(), self.waker.clone(), self.under_way.clone())
     }
 
     /// The runtime for the network.
@@ -158,7 +159,8 @@ impl RuntimeContext<'_> {
     }
 }
 
-/// A uid as part of a file name.
+/// A uid as part of a file name; different uids stay different.
 pub(crate) fn file_name(uid: &str) -> String {
-    uid.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    uid.chars().map(|c| if plain(c) { c.to_string() } else { format!("%{:x}", u32::from(c)) }).collect()
 }

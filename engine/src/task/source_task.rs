@@ -21,6 +21,9 @@ pub(crate) type SplitSnapshot = (String, Vec<u8>, i64);
 /// About how many records are read before other tasks have their turn.
 const RECORDS_PER_POLL: usize = 2048;
 
+/// Splits for the reader, how many have no reader yet, and whether no more will come.
+type Assignment = (Vec<(u32, Vec<u8>, i64)>, usize, bool);
+
 enum Stage {
     Reading,
     Watermark(i64),
@@ -37,6 +40,9 @@ pub(crate) struct SourceTask<S: Source, A, Op, O> {
     times: SplitTimes,
     stage: Stage,
     triggers: VecDeque<Barrier>,
+    /// Splits assigned after a trigger. They are not in the enumerator's snapshot as the reader's,
+    /// so they must not be in the reader's either: they queue behind the barrier.
+    held_back: Vec<Assignment>,
     finished: Vec<u32>,
     /// Nobody has said yet what there is to read.
     waiting_for_splits: bool,
@@ -83,6 +89,7 @@ where
             times: SplitTimes::new(settings),
             stage: Stage::Reading,
             triggers: VecDeque::new(),
+            held_back: Vec::new(),
             finished: Vec::new(),
             waiting_for_splits: true,
             unassigned: 0,
@@ -109,6 +116,7 @@ where
             Stage::Reading => return self.read(now),
             Stage::Watermark(w) => {
                 self.core.ctx.watermark = w;
+                self.core.ctx.origin = Origin::NONE;
                 let TaskCore { op, outlet, ctx, .. } = &mut self.core;
                 if op.watermark(w, &mut TaskOutput { outlet, ctx })? == Progress::More {
                     self.stage = Stage::Watermark(w);
@@ -120,6 +128,7 @@ where
                 }
             }
             Stage::ProcessingTime(t) => {
+                self.core.ctx.origin = Origin::NONE;
                 let TaskCore { op, outlet, ctx, .. } = &mut self.core;
                 if op.processing_time(t, &mut TaskOutput { outlet, ctx })? == Progress::More {
                     self.stage = Stage::ProcessingTime(t);
@@ -177,7 +186,23 @@ where
             return Ok(Activity::Blocked);
         }
         self.stopped |= matches!(barrier.kind, CheckpointKind::StopWithSavepoint { .. });
+        if self.triggers.is_empty() {
+            for assignment in std::mem::take(&mut self.held_back) {
+                self.assign(assignment)?;
+            }
+        }
         Ok(Activity::Busy)
+    }
+
+    fn assign(&mut self, (splits, unassigned, no_more): Assignment) -> Result<()> {
+        self.waiting_for_splits = false;
+        self.unassigned = unassigned;
+        self.no_more |= no_more;
+        for (number, bytes, newest) in splits {
+            self.times.add(number, newest, self.core.ctx.now);
+            self.reader.add_split(number, from_bytes("a split", &bytes)?)?;
+        }
+        Ok(())
     }
 
     fn read(&mut self, now: i64) -> Result<Activity> {
@@ -289,12 +314,11 @@ where
             TaskCommand::CheckpointComplete(id) => self.core.op.checkpoint_complete(id),
             TaskCommand::Trigger(barrier) => self.triggers.push_back(barrier),
             TaskCommand::AssignSplits { splits, unassigned, no_more } => {
-                self.waiting_for_splits = false;
-                self.unassigned = unassigned;
-                self.no_more |= no_more;
-                for (number, bytes, newest) in splits {
-                    self.times.add(number, newest, self.core.ctx.now);
-                    self.reader.add_split(number, from_bytes("a split", &bytes)?)?;
+                let assignment = (splits, unassigned, no_more);
+                if self.triggers.is_empty() && !matches!(self.stage, Stage::Barrier(_)) {
+                    self.assign(assignment)?;
+                } else {
+                    self.held_back.push(assignment);
                 }
             }
         }

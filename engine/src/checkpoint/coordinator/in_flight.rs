@@ -58,3 +58,11 @@ pub(super) fn answer(request: Option<Request>, answer: Result<Answer, String>, a
 pub(super) fn refuse(request: impl Into<Option<Request>>, reason: impl Into<String>, actions: &mut Vec<Action>) {
     answer(request.into(), Err(reason.into()), actions);
 }
+
+/// A checkpoint is complete, but nobody is there to commit it: the restore from it does that. So a
+/// savepoint was taken; only a job that was to stop with it has not stopped, which `reason` says.
+pub(super) fn uncommitted(in_flight: InFlight, path: String, reason: String, actions: &mut Vec<Action>) {
+    let Barrier { id, kind } = in_flight.barrier;
+    let outcome = if kind.ends_job() { Err(reason) } else { Ok(Answer { id, path }) };
+    answer(in_flight.request, outcome, actions);
+}

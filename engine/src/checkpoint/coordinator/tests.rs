@@ -229,5 +229,7 @@ fn the_oldest_are_subsumed() {
     c.on_event(1, Event::CheckpointRequested { request: 1 });
     let actions = write(&mut c, 2, 6);
     assert_eq!(actions[0], Action::Subsume { ids: vec![1, 2] });
-    assert!(matches!(actions[1], Action::AnswerRequest { request: 1, answer: Ok(_) }));
+    assert_eq!(actions[1], Action::Commit { id: 6 });
+    let actions = c.on_event(3, Event::Committed { id: 6 });
+    assert!(matches!(actions[0], Action::AnswerRequest { request: 1, answer: Ok(_) }), "answered when it is visible");
 }

@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::local::{blocking, content_of};
 use super::restore::parse;
 use super::store::segment;
-use super::{CheckpointStorage, FILES_AT_ONCE, MANIFESTS, SHARED, manifest_key};
+use super::{CheckpointStorage, FILES_AT_ONCE, MANIFESTS, SHARED, commit_key, manifest_key};
 use crate::checkpoint::error::{CheckpointError, Result};
 use crate::checkpoint::manifest::{FORMAT, FilesAt, Manifest};
 use crate::checkpoint::snapshot::{
@@ -196,6 +196,17 @@ impl CheckpointWriter {
         Ok(path)
     }
 
+    /// Notes that what checkpoint `id` held for its sinks is committed. A restore then leaves it
+    /// alone: the files may have been moved or compacted since.
+    pub async fn mark_committed(&self, id: CheckpointId) -> Result<()> {
+        self.storage.job.create(&commit_key(id), "".into()).await.map(drop)
+    }
+
+    /// An error if a later generation has taken the job over.
+    pub async fn check_fence(&self) -> Result<()> {
+        self.storage.check_fence(self.generation).await
+    }
+
     /// Deletes what an aborted checkpoint has left: first its manifest, should there be one after
     /// all, then its objects. Idempotent. Never to be called for a completed checkpoint.
     pub async fn discard(&self, id: CheckpointId) -> Result<()> {
@@ -215,7 +226,8 @@ impl CheckpointWriter {
 
     /// Deletes one manifest. Its objects go afterwards, if no other manifest names them.
     pub(in crate::checkpoint) async fn delete_manifest(&self, id: CheckpointId) -> Result<()> {
-        self.storage.job.delete(&manifest_key(id)).await
+        self.storage.job.delete(&manifest_key(id)).await?;
+        self.storage.job.delete(&commit_key(id)).await
     }
 
     /// Every object in the storage, with or without a manifest that names it.

@@ -27,7 +27,8 @@ impl PartCommitter {
         PartCommitter { root: root.into(), token: FileToken::new(&ctx.job, &ctx.uid), name: ctx.name.clone() }
     }
 
-    fn commit_one(&self, file: &PendingFile) -> Result<()> {
+    /// `must_be_here`: a file that is neither pending nor visible is an error.
+    fn commit_one(&self, file: &PendingFile, must_be_here: bool) -> Result<()> {
         let (to, from) = (file.final_path(&self.root), file.pending_path(&self.root));
         match (self.length(&to)?, self.length(&from)?) {
             // Done before, perhaps by an attempt that died before it could say so.
@@ -44,6 +45,15 @@ impl PartCommitter {
                 if to.exists() { &to } else { &from }.display(),
                 file.bytes
             ))),
+            (None, None) if !must_be_here => {
+                tracing::warn!(
+                    "{}: '{}' with {} records is not here; it was committed where the savepoint was taken",
+                    self.name,
+                    to.display(),
+                    file.rows
+                );
+                Ok(())
+            }
             (None, None) => Err(self.error(format!(
                 "neither '{}' nor '{}' exists, but the checkpoint holds {} records in it; bring the file back, or \
                  restore from another checkpoint",
@@ -91,22 +101,35 @@ impl PartCommitter {
     }
 }
 
-impl Committer for PartCommitter {
-    fn commit(&mut self, committables: &[Vec<u8>]) -> Result<()> {
+impl PartCommitter {
+    fn commit_all(&self, committables: &[Vec<u8>], must_be_here: bool) -> Result<()> {
         let mut directories = BTreeSet::new();
         for (i, bytes) in committables.iter().enumerate() {
             if i > 0 {
                 fail::fail_point!("sink-commit", |_| Err(self.error("the failpoint sink-commit".into())));
             }
             let file = PendingFile::from_bytes(bytes)?;
-            self.commit_one(&file)?;
+            self.commit_one(&file, must_be_here)?;
             directories.insert(self.root.join(&file.partition));
+        }
+        if !must_be_here {
+            directories.retain(|dir| dir.exists());
         }
         // A rename lasts when its directory does; also one of an attempt that died before this.
         for dir in directories {
             sync_dir(&dir).map_err(|e| self.io(&dir, &e))?;
         }
         Ok(())
+    }
+}
+
+impl Committer for PartCommitter {
+    fn commit(&mut self, committables: &[Vec<u8>]) -> Result<()> {
+        self.commit_all(committables, true)
+    }
+
+    fn commit_savepoint(&mut self, committables: &[Vec<u8>]) -> Result<()> {
+        self.commit_all(committables, false)
     }
 
     fn remove_orphans(&mut self) -> Result<()> {
