@@ -205,9 +205,10 @@ impl<K: Key> Core<K> {
         Ok(())
     }
 
-    /// How many bytes a run may take before it is written.
+    /// How many bytes a run may take before it is written. A flush should be one file: each spans
+    /// all keys, and compaction has to merge as many as there are.
     pub(crate) fn run_limit(&self) -> usize {
-        (self.budget.cache_limit() / 8).clamp(1 << 20, 256 << 20)
+        (self.budget.cache_limit() / 3).clamp(1 << 20, 256 << 20)
     }
 
     /// How many bytes of dirty entries a table may hold.

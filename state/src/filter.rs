@@ -3,7 +3,7 @@
 //! A key that was never spilled is the commonest question of a stream (deduplication asks it for
 //! nearly every record), and RocksDB needs one probe a sorted run plus its bookkeeping to answer
 //! it. This filter answers from one cache line a layer, with the hash the cache has computed
-//! anyway. Layers grow, so that nobody must know the number of keys; a layer whose keys
+//! anyway. Layers grow from almost nothing, so that nobody must know the number of keys; a layer whose keys
 //! have all expired is dropped; at its memory limit the last layer goes on filling, which makes
 //! answers vaguer, never wrong.
 
@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 const BITS_PER_KEY: usize = 16;
-const FIRST_LAYER: usize = 64 << 10;
+/// Small: there may be a filter for every pane.
+const FIRST_LAYER: usize = 256;
+const GROWTH: usize = 4;
 const LARGEST_LAYER: usize = 16 << 20;
 
 /// A 256-bit block: one bit in each of eight words a key (Parquet's split block filter).
@@ -40,33 +42,37 @@ impl Layer {
     }
 
     #[inline]
-    fn position(&self, hash: u64) -> (usize, u32) {
-        let block = ((hash >> 32) * self.blocks.len() as u64) >> 32;
-        (block as usize, hash as u32)
+    fn position(&self, hash: u64) -> usize {
+        (((hash >> 32) * self.blocks.len() as u64) >> 32) as usize
     }
 
     #[inline]
-    fn contains(&self, hash: u64) -> bool {
-        let (block, low) = self.position(hash);
-        let Some(block) = self.blocks.get(block) else {
+    fn contains(&self, hash: u64, mask: &Block) -> bool {
+        let Some(block) = self.blocks.get(self.position(hash)) else {
             return true;
         };
         let mut missing = 0;
-        for (word, salt) in block.iter().zip(SALT) {
-            missing |= !word & (1 << (low.wrapping_mul(salt) >> 27));
+        for (word, bit) in block.iter().zip(mask) {
+            missing |= !word & bit;
         }
         missing == 0
     }
 
     #[inline]
-    fn insert(&mut self, hash: u64) {
-        let (block, low) = self.position(hash);
-        if let Some(block) = self.blocks.get_mut(block) {
-            for (word, salt) in block.iter_mut().zip(SALT) {
-                *word |= 1 << (low.wrapping_mul(salt) >> 27);
+    fn insert(&mut self, hash: u64, mask: &Block) {
+        let at = self.position(hash);
+        if let Some(block) = self.blocks.get_mut(at) {
+            for (word, bit) in block.iter_mut().zip(mask) {
+                *word |= bit;
             }
         }
     }
+}
+
+/// One bit in each of the eight words, from the hash's lower half: the same in every layer.
+#[inline]
+fn mask(hash: u64) -> Block {
+    SALT.map(|salt| 1 << ((hash as u32).wrapping_mul(salt) >> 27))
 }
 
 /// The tables' hashes are good in their upper bits only for some inputs: mix once more.
@@ -86,23 +92,29 @@ impl Filter {
     #[inline]
     pub(crate) fn contains(&self, hash: u64) -> bool {
         let hash = mix(hash);
-        self.layers.iter().any(|layer| layer.contains(hash))
+        let mask = mask(hash);
+        self.layers.iter().any(|layer| layer.contains(hash, &mask))
     }
 
     /// Adds a key last touched at `stamp` (anything where there is no time to live); `may_grow`
     /// is asked with the bytes of a new layer.
     pub(crate) fn insert(&mut self, hash: u64, stamp: i64, ttl: bool, mut may_grow: impl FnMut(usize) -> bool) {
         let hash = mix(hash);
+        let mask = mask(hash);
         // With a time to live the newest layer must know the key, or it would go with an old one.
         let known = if ttl {
-            self.layers.last().is_some_and(|layer| layer.contains(hash))
+            self.layers.last().is_some_and(|layer| layer.contains(hash, &mask))
         } else {
-            self.layers.iter().any(|layer| layer.contains(hash))
+            self.layers.iter().any(|layer| layer.contains(hash, &mask))
         };
         let full = self.layers.last().is_none_or(|layer| layer.keys >= layer.capacity);
         if !known && full {
-            let capacity = self.layers.last().map_or(FIRST_LAYER, |layer| (layer.capacity * 2).min(LARGEST_LAYER));
-            if self.layers.is_empty() || may_grow(Layer::bytes(capacity)) {
+            let next = |layer: &Layer| (layer.capacity * GROWTH).min(LARGEST_LAYER);
+            let capacity = self.layers.last().map_or(FIRST_LAYER, next);
+            // Where memory is short a smaller layer is better than one that is overfull.
+            let mut sizes = (0..4).map(|i| capacity >> i).take_while(|size| *size >= FIRST_LAYER);
+            let first = self.layers.is_empty();
+            if let Some(capacity) = sizes.find(|size| first || may_grow(Layer::bytes(*size))) {
                 self.layers.push(Layer::new(capacity));
             }
         }
@@ -110,7 +122,7 @@ impl Filter {
             layer.newest = layer.newest.max(stamp);
             if !known {
                 layer.keys += 1;
-                layer.insert(hash);
+                layer.insert(hash, &mask);
             }
         }
     }
@@ -193,7 +205,7 @@ impl Membership {
     }
 
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, stamp: i64, ttl: bool, mut may_grow: impl FnMut(usize) -> bool) {
+    pub(crate) fn insert(&mut self, hash: u64, stamp: i64, ttl: bool, may_grow: impl FnMut(usize) -> bool) {
         let (Self::Known(filter) | Self::Unknown { added: filter, .. }) = self;
         filter.insert(hash, stamp, ttl, may_grow);
     }

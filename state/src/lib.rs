@@ -62,7 +62,7 @@
 //!
 //! # Resident memory
 //!
-//! For RocksDB: budget + per worker at most an eighth of the caches' part while it flushes (the
+//! For RocksDB: budget + per worker at most a third of the caches' part while it flushes (the
 //! run) + what the allocator loses + about 64 KiB a state. Measure with
 //! `examples/state_bench.rs`.
 //!

@@ -196,8 +196,10 @@ impl<K: Key, V: StateValue> ListTable<K, V> {
     }
 
     fn clear(&mut self, core: &mut Core<K>) -> Result<()> {
+        let found = self.find(core)?;
+        // Not before: finding may flush, and then the store has it.
         let stored = self.base.may_be_stored(core.hash()) && !core.store.is_heap();
-        match self.find(core)? {
+        match found {
             Some(bucket) if stored => {
                 if let Some(entry) = self.entries.get_bucket_mut(bucket) {
                     entry.items.clear();

@@ -106,8 +106,10 @@ impl<K: Key, UK: MapKey, UV: StateValue> MapTable<K, UK, UV> {
 
     pub(crate) fn remove(&mut self, core: &mut Core<K>, key: &UK) -> Result<()> {
         let hash = core.hasher.hash(key);
+        let found = self.find(core)?;
+        // Not before: finding may flush, and then the store has it.
         let may_be_stored = !core.store.is_heap() && self.base.may_be_stored(Hasher::combine(core.hash(), hash));
-        let bucket = match self.find(core)? {
+        let bucket = match found {
             Some(bucket) => bucket,
             None if may_be_stored => self.insert(core)?,
             None => return Ok(()),
@@ -198,8 +200,10 @@ impl<K: Key, UK: MapKey, UV: StateValue> MapTable<K, UK, UV> {
     }
 
     pub(crate) fn clear(&mut self, core: &mut Core<K>) -> Result<()> {
+        let found = self.find(core)?;
+        // Not before: finding may flush, and then the store has it.
         let stored = self.may_have_stored(core);
-        let bucket = match self.find(core)? {
+        let bucket = match found {
             Some(bucket) => bucket,
             None if stored => self.insert(core)?,
             None => return Ok(()),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, CompactionDecision, DBCompactionStyle, DBCompressionType,
-    DBWithThreadMode, IngestExternalFileOptions, LogLevel, MergeOperands, MultiThreaded, Options, ReadOptions,
-    SstFileWriter, UniversalCompactOptions, WaitForCompactOptions, WriteBufferManager, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, CompactionDecision, DBCompactionStyle,
+    DBCompressionType, DBWithThreadMode, IngestExternalFileOptions, LogLevel, MergeOperands, MultiThreaded, Options,
+    ReadOptions, SstFileWriter, UniversalCompactOptions, WaitForCompactOptions, WriteBufferManager, WriteOptions,
     checkpoint::Checkpoint,
 };
 
@@ -135,7 +135,7 @@ impl RocksStore {
             Vec::new()
         };
         let memory = &config.memory;
-        let options = db_options(memory, config.background_threads);
+        let options = db_options(memory, config.background_threads).map_err(|e| failed(&uid, &path, "configure", e))?;
         let (mut tables, mut families) = (Vec::new(), Vec::new());
         for name in names {
             let garbage = Garbage::new(width, now);
@@ -276,8 +276,11 @@ impl RocksStore {
             }
             let mut wait = WaitForCompactOptions::default();
             wait.set_timeout(20_000);
-            // A timeout is an error here; the loop looks again.
-            let _ = self.db.wait_for_compact(&wait);
+            match self.db.wait_for_compact(&wait) {
+                // After a timeout the loop looks again.
+                Err(e) if e.kind() != rocksdb::ErrorKind::TimedOut => return Err(self.failed("compact", e)),
+                _ => {}
+            }
         }
     }
 
@@ -416,8 +419,10 @@ pub(crate) fn failed(uid: &str, path: &Path, action: &'static str, source: rocks
     Error::RocksDb { uid: uid.to_owned(), path: path.to_path_buf(), action, source }
 }
 
-fn db_options(memory: &MemoryBudget, background_threads: usize) -> Options {
-    let mut options = Options::default();
+fn db_options(memory: &MemoryBudget, background_threads: usize) -> std::result::Result<Options, rocksdb::Error> {
+    // A restored database must not inherit its parent's id with the manifest: by that its files,
+    // whose names begin anew, are told from its parent's. The crate has no setter for it.
+    let mut options = Options::default().get_options_from_string("write_dbid_to_manifest=false")?;
     options.create_if_missing(true);
     options.set_max_background_jobs(i32::try_from(background_threads.max(1)).unwrap_or(i32::MAX));
     options.set_max_subcompactions(1);
@@ -430,14 +435,18 @@ fn db_options(memory: &MemoryBudget, background_threads: usize) -> Options {
     options.set_max_file_opening_threads(1);
     // A compaction holds this much of each run that it merges; the default is 2 MiB.
     options.set_compaction_readahead_size(256 << 10);
-    options
+    Ok(options)
 }
 
 fn table_options(memory: &MemoryBudget, garbage: &Arc<Garbage>) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(&memory.shared().cache);
     blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // A file of 64 MiB has 4 MiB of filter: in one piece it would be a quarter of a small cache.
+    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    blocks.set_partition_filters(true);
+    blocks.set_metadata_block_size(4 << 10);
+    blocks.set_pin_top_level_index_and_filter(true);
     blocks.set_bloom_filter(10.0, false);
     blocks.set_whole_key_filtering(true);
     blocks.set_block_size(16 << 10);

@@ -239,8 +239,8 @@ impl Sizer {
 
 /// Doubling: the bytes that a table of `entry`-sized entries takes after it has grown once.
 pub(crate) fn grown(allocated: usize, entry: usize) -> usize {
-    if allocated == 0 { (entry + 1) * 1024 + 16 } else { allocated * 2 }
+    if allocated == 0 { (entry + 1) * 2 * FIRST_CAPACITY + 16 } else { allocated * 2 }
 }
 
 /// What a table that cannot fail to be granted starts with.
-pub(crate) const FIRST_CAPACITY: usize = 512;
+pub(crate) const FIRST_CAPACITY: usize = 128;
