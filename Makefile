@@ -16,8 +16,10 @@ HURTIG := $(CARGO_TARGET_DIR)/release/hurtig
 DEMO_DIR ?= demo-data
 BENCH_DIR ?= $(HOME)/.cache/hurtig/bench
 BENCH_SECONDS ?= 40
+# `make soak`: how many kills; a seed and a campaign that have failed go the same way again.
 ROUNDS ?= 200
 SEED ?=
+CAMPAIGN ?=
 
 .PHONY: help
 help: ## this list
@@ -42,9 +44,12 @@ test: setup ## everything that must hold: format, lints, all tests, a short chao
 	@scripts/test.sh $(EVERYTHING)
 
 .PHONY: soak
-soak: setup ## kills the running job ROUNDS times (200), compares what it wrote
-	@cargo build $(EVERYTHING) --bin hurtig --bin chaos
-	@"$(CARGO_TARGET_DIR)/release/chaos" --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+soak: setup ## kills the running job ROUNDS times (200) and compares what it wrote; then 20 million keys in 64 MiB
+	@cargo build $(EVERYTHING) --bin hurtig --bin chaos --bin state_size
+	@"$(CARGO_TARGET_DIR)/release/chaos" --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(CAMPAIGN),--campaign $(CAMPAIGN))
+	@mkdir -p "$(BENCH_DIR)"
+	@"$(CARGO_TARGET_DIR)/release/state_size" --data-dir "$(BENCH_DIR)/state-size"
+	@rm -rf "$(BENCH_DIR)/state-size"
 
 .PHONY: bench
 bench: setup ## the peers' benchmarks: right answers, then BENCH_SECONDS (40) of steady state each
@@ -57,4 +62,4 @@ fmt: ## formats the code
 
 .PHONY: clean
 clean: ## removes the demo's data (the build stays, it is shared)
-	@rm -rf "$(DEMO_DIR)"
+	@scripts/demo-dir.sh remove "$(DEMO_DIR)"

@@ -11,8 +11,7 @@ run() {
     "$hurtig" "$@"
 }
 
-rm -rf "$dir"
-mkdir -p "$dir"
+scripts/demo-dir.sh fresh "$dir"
 
 say "seven real meters, 163,271 readings from 2012 to 2022, as fast as they can be read"
 run run smart-meters --source file:tests/data/meters --bounded --data-dir "$dir/meters"
@@ -42,7 +41,7 @@ in your shell, try:
   hurtig run smart-meters --meters 1000 --rate 20000 --data-dir $dir/live
       a fleet without end; open http://127.0.0.1:8081/overview, and in another shell
   hurtig jobs
-  kill -9 \$(pgrep -f $dir/live)
+  kill -9 \$(grep -o '"pid": *[0-9]*' $dir/live/rest.json | grep -o '[0-9]*\$')
       kills it; the same command with --from latest goes on as if nothing had happened
   hurtig query --data-dir $dir/live "SELECT count(*), max(time) FROM readings"
 docs/getting-started.md goes on from here.

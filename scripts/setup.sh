@@ -50,6 +50,8 @@ done
 
 has_compiler() { have c++ || have g++ || have clang++; }
 
+# The library, and the headers that clang itself brings (stddef.h): some distributions package them
+# apart, and bindgen needs both.
 has_libclang() {
     local file
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
@@ -60,7 +62,16 @@ has_libclang() {
     for file in /usr/lib/llvm*/lib*/libclang*.so* /usr/lib/llvm/*/lib*/libclang*.so* /usr/lib/*-linux-*/libclang*.so* \
         /usr/lib64/libclang*.so* /usr/lib/libclang*.so* /usr/local/lib*/libclang*.so*; do
         case $file in *libclang-cpp*) continue ;; esac
-        [ -e "$file" ] && return 0
+        [ -e "$file" ] && has_clang_headers && return 0
+    done
+    return 1
+}
+
+has_clang_headers() {
+    local header
+    for header in /usr/lib/llvm*/lib*/clang/*/include/stddef.h /usr/lib/llvm/*/lib*/clang/*/include/stddef.h \
+        /usr/lib*/clang/*/include/stddef.h /usr/local/lib*/clang/*/include/stddef.h; do
+        [ -e "$header" ] && return 0
     done
     return 1
 }
@@ -68,7 +79,7 @@ has_libclang() {
 system_packages() {
     local missing=() what=() command
     has_compiler || { missing+=(compiler); what+=("a C++ compiler"); }
-    has_libclang || { missing+=(libclang); what+=("libclang"); }
+    has_libclang || { missing+=(libclang); what+=("libclang with its headers"); }
     [ ${#missing[@]} -eq 0 ] && return
     local names="" list
     for m in "${missing[@]}"; do names+=" $(packages "$m")"; done
@@ -125,6 +136,7 @@ disk() {
     local dir free
     dir=$(scripts/target-dir.sh)
     [ -e "$dir/release" ] && return
+    mkdir -p "$dir"
     free=$(df -Pk "$dir" | awk 'NR == 2 { print int($4 / 1048576) }')
     if [ "$free" -lt 12 ]; then
         echo "setup: only $free GiB are free below $dir and a build takes about 10: HURTIG_TARGET_DIR=DIR builds elsewhere" >&2

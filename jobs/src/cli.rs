@@ -38,10 +38,21 @@ pub mod units;
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use hurtig_engine::runner::JobStatus;
 use hurtig_operators::stream::Environment;
+use serde_json::Map;
 
-pub use self::{failure::Failure, options::RunOptions, run::run_job};
-use crate::smart_meters::{self, Layout, cost::Traffic};
+use self::output::to_value;
+pub use self::{
+    failure::Failure,
+    options::RunOptions,
+    run::{Extras, run_job},
+    summary::Notes,
+};
+use crate::smart_meters::{
+    self, Layout,
+    cost::{Amount, Traffic},
+};
 
 /// Apache Flink's programming model in one Rust binary, made for time-series data.
 #[derive(Debug, Parser)]
@@ -111,7 +122,7 @@ pub struct NoOptions {}
 const AFTER_RUN: &str = "\
 Every option can also stand in a file (--config FILE; TOML or JSON, named as here, or in a section with the
 job's name) or in the environment (HURTIG_ and the name: HURTIG_CHECKPOINT_INTERVAL=30s). The command line
-goes before the environment, the environment before the file.
+goes before the environment, the environment before the file; --bounded=false switches off what they switch on.
 
 Ctrl-C or SIGTERM takes a last checkpoint and ends the job; `--from latest` goes on from there. A second one
 ends it at once.
@@ -128,6 +139,8 @@ pub fn main() -> ExitCode {
 /// The whole of a job's own binary: options, run, summary. `name` is what its checkpoints belong to.
 ///
 /// `A` are the job's own options ([`NoOptions`] if there are none); everybody's come by themselves.
+/// What of those a job may want to know, the environment says: `env.parallelism()`,
+/// `env.is_bounded()`, `env.data_dir()`.
 pub fn run<A: Args>(name: &str, build: impl FnOnce(&Environment, &A) -> anyhow::Result<()>) -> ExitCode {
     run_named(name, std::env::args_os().collect(), build).unwrap_or_else(Failure::report)
 }
@@ -140,10 +153,10 @@ fn run_named<A: Args>(
     let command =
         JobLine::<A>::augment_args(clap::Command::new("job").bin_name(name).after_help(AFTER_RUN)).max_term_width(110);
     let file = layers::config_file(&argv);
-    let command = layers::put_below(command, name, file.as_deref())?;
+    let command = layers::put_below(command, name, &[name], file.as_deref())?;
     let matches = command.try_get_matches_from(argv).map_err(Failure::Clap)?;
     let line = JobLine::<A>::from_arg_matches(&matches).map_err(Failure::Clap)?;
-    run_job(name, &line.run, |env| build(env, &line.own), |_| Vec::new())
+    run_job(name, &line.run, |env| build(env, &line.own), &Extras::default())
 }
 
 fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
@@ -169,7 +182,7 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
         command = command.mut_subcommand("run", |run| {
             run.mut_subcommand(SMART_METERS, |job| {
                 let unchanged = job.clone();
-                layers::put_below(job, SMART_METERS, file.as_deref()).unwrap_or_else(|f| {
+                layers::put_below(job, SMART_METERS, &[SMART_METERS], file.as_deref()).unwrap_or_else(|f| {
                     failure = Some(f);
                     unchanged
                 })
@@ -185,28 +198,32 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
 
 fn run_smart_meters(run: &RunOptions, own: smart_meters::Options) -> Result<ExitCode, Failure> {
     let options = smart_meters::Options { bounded: run.bounded, ..own };
-    run_job(
-        SMART_METERS,
-        run,
-        |env| Ok(smart_meters::build(env, &options, &run.data_dir)?),
-        |status| {
-            let layout = Layout::of(&options, &run.data_dir);
-            match Traffic::of(&status.books, &layout, options.timestream_ingest_batch_size) {
-                Ok(traffic) => cost_notes(&traffic),
-                Err(e) => vec![format!("what it would have cost on AWS is not known: {e}")],
-            }
-        },
-    )
+    let build = |env: &Environment| Ok(smart_meters::build(env, &options, &run.data_dir)?);
+    let extras = Extras { check: &|| options.check_places(), notes: &|status| cost(&options, run, status) };
+    run_job(SMART_METERS, run, build, &extras)
 }
 
-/// What AWS would have metered, a line each.
-fn cost_notes(traffic: &Traffic) -> Vec<String> {
-    let quantities = smart_meters::cost::quantities(traffic);
-    if quantities.is_empty() {
-        return Vec::new();
+/// What AWS would have metered: a line each for people, figures for scripts.
+fn cost(options: &smart_meters::Options, run: &RunOptions, status: &JobStatus) -> Notes {
+    let layout = Layout::of(options, &run.data_dir);
+    let traffic = match Traffic::of(&status.books, &layout, options.timestream_ingest_batch_size) {
+        Ok(traffic) => traffic,
+        Err(e) => {
+            let text = vec![format!("what it would have cost on AWS is not known: {e}")];
+            return Notes { text, ..Notes::default() };
+        }
+    };
+    let quantities = smart_meters::cost::quantities(&traffic);
+    let mut text = Vec::new();
+    if !quantities.is_empty() {
+        let (per_query, per_million): (Vec<_>, _) =
+            quantities.iter().partition(|q| matches!(q.amount, Amount::PerQuery(_)));
+        for (title, quantities) in [("per million readings", per_million), ("per query", per_query)] {
+            text.push(format!("{title}, AWS would have metered"));
+            text.extend(quantities.iter().map(|q| format!("  {q}")));
+        }
     }
-    let title = "per million messages, AWS would have metered".to_owned();
-    std::iter::once(title).chain(quantities.iter().map(|q| format!("  {q}"))).collect()
+    Notes { text, fields: Map::from_iter([("cost".to_owned(), to_value(&quantities))]) }
 }
 
 #[cfg(test)]

@@ -17,15 +17,36 @@
 //! }
 //! ```
 //!
+//! A job can be run from code as well, and watched by its handle (`examples/submit.rs`):
+//!
+//! ```
+//! use hurtig::{connectors::generator::{GeneratorConfig, GeneratorSource, MeterReading}, prelude::*};
+//! use std::sync::atomic::Ordering::Relaxed;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! let env = Environment::new("regions");
+//! let fleet = GeneratorConfig { meters: 100, count: Some(1_000), ..Default::default() };
+//! env.from_source(GeneratorSource::readings(&fleet)?, WatermarkStrategy::no_watermarks(), "fleet")
+//!     .map(|r: MeterReading| r.region).name("Region")
+//!     .sink_to(DiscardingSink);
+//!
+//! let job: JobHandle = env.execute_async(job_config(dir.path()))?;
+//! assert_eq!(job.wait()?.state, JobState::Finished);
+//! let region = job.metrics_of("Region").expect("a vertex");
+//! assert!(region.iter().map(|subtask| subtask.records_in.load(Relaxed)).sum::<u64>() >= 1_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! - [`prelude`]: what a job usually needs. [`connectors`]: sources and sinks.
-//! - [`engine`]: running a job from code (`engine::runner::LocalRunner`), and the contracts of
-//!   operators, sources and sinks. [`state`]: keyed state.
+//! - [`engine`]: the runner, and the contracts of operators, sources and sinks. [`state`]: keyed
+//!   state.
 //! - Feature `cli`: `run`, which gives a job the options that every job has, the command line
 //!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`.
 //!   Feature `s3`: checkpoints on S3. The default build has none of them.
 //!
 //! `docs/getting-started.md` goes through it step by step; `examples/user_job.rs` is a whole job.
 
+mod config;
 pub mod prelude;
 
 #[cfg(feature = "cli")]
@@ -35,6 +56,7 @@ pub mod query;
 #[cfg(feature = "cli")]
 pub mod smart_meters;
 
+pub use config::job_config;
 pub use hurtig_engine as engine;
 pub use hurtig_operators::{self as operators, connectors};
 pub use hurtig_state as state;

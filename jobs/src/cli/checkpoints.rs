@@ -16,8 +16,8 @@ use super::{
 /// Lists a job's checkpoints.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A running job tells its checkpoints itself. Without one, those that are stored are listed: give the
-directory of its data or of its checkpoints.
+A running job tells its checkpoints itself. Without one, those that are stored are listed: of the data
+directory that is given, or of hurtig-data.
 
 Examples:
   hurtig checkpoints smart-meters
@@ -56,12 +56,10 @@ impl CheckpointsCommand {
     pub fn run(&self) -> Result<(), Failure> {
         let lines = match &self.checkpoint_dir {
             Some(location) => self.stored(location)?,
-            None => match self.r#where.job(&self.job) {
-                Ok(job) => of_running(&job.get("/checkpoints")?),
-                Err(not_running) => match &self.r#where.data_dir {
-                    Some(data_dir) => self.stored(&checkpoints_in(data_dir))?,
-                    None => return Err(not_running),
-                },
+            None => match (self.r#where.job(&self.job), self.data_dir()) {
+                (Ok(job), _) => of_running(&job.get("/checkpoints")?),
+                (Err(_), Some(data_dir)) => self.stored(&checkpoints_in(&data_dir))?,
+                (Err(not_running), None) => return Err(not_running),
             },
         };
         if self.json {
@@ -89,9 +87,27 @@ impl CheckpointsCommand {
         Ok(())
     }
 
+    /// The data directory to look into, as `run` and `query` have it.
+    fn data_dir(&self) -> Option<PathBuf> {
+        if self.r#where.rest.is_some() {
+            return None;
+        }
+        let default = || PathBuf::from(std::env::var_os("HURTIG_DATA_DIR").unwrap_or_else(|| "hurtig-data".into()));
+        self.r#where.data_dir.clone().or_else(|| Some(default()).filter(|dir| dir.is_dir()))
+    }
+
     /// From the manifests, newest first.
     fn stored(&self, location: &str) -> Result<Vec<Line>, Failure> {
         let storage = CheckpointStorage::open(location, &self.job)?;
+        if !Path::new(&storage.location()).is_dir()
+            && let Some(jobs) = jobs_with_checkpoints(Path::new(location))
+        {
+            let there = if jobs.is_empty() { "of no job".to_owned() } else { format!("of {}", jobs.join(", ")) };
+            return Err(Failure::failed(format!(
+                "no job '{}' runs or has checkpoints in {location}: there are checkpoints {there}",
+                self.job
+            )));
+        }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let mut lines = Vec::new();
@@ -102,6 +118,15 @@ impl CheckpointsCommand {
             Ok(lines)
         })
     }
+}
+
+/// The jobs of a local directory; `None` if it cannot be listed, as one on S3.
+fn jobs_with_checkpoints(location: &Path) -> Option<Vec<String>> {
+    let listing = std::fs::read_dir(location).ok()?;
+    let folders = listing.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("generations").is_dir());
+    let mut jobs: Vec<String> = folders.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+    jobs.sort();
+    Some(jobs)
 }
 
 fn checkpoints_in(data_dir: &Path) -> String {

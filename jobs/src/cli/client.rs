@@ -1,6 +1,6 @@
 //! Talks to running jobs over their REST: finds them, asks, waits for operations.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::ErrorKind, path::PathBuf, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use ureq::Agent;
 
 use super::{
     Failure,
-    registry::{self, Found},
+    registry::{self, Entry, Found},
 };
 
 /// Where to look for jobs.
@@ -36,35 +36,60 @@ pub struct RunningJob {
     pub overview: Value,
     /// Its data directory, if it is known.
     pub data_dir: Option<PathBuf>,
+    /// Its process, if it is known.
+    pub pid: Option<u32>,
 }
 
-/// A job that does not answer within this time is taken for gone.
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    /// The jobs that answer.
+    pub answering: Vec<RunningJob>,
+    /// Those that seem to run but do not answer: too busy, or just beginning or ending.
+    pub silent: Vec<Entry>,
+}
+
+/// A job that does not answer within this time is silent.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two questions whether an operation is over.
 const POLL: Duration = Duration::from_millis(100);
 
 impl Where {
-    /// All jobs that answer.
-    pub fn jobs(&self) -> Result<Vec<RunningJob>, Failure> {
+    /// All jobs that run.
+    pub fn jobs(&self) -> Result<Jobs, Failure> {
         if let Some(url) = &self.rest {
             let url = url.trim_end_matches('/');
             let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-            return overview(&url, None);
+            return Ok(Jobs { answering: overview(&url)?, silent: Vec::new() });
         }
         let found = match &self.data_dir {
             Some(data_dir) => registry::of_data_dir(data_dir).into_iter().collect(),
             None => registry::of_user(),
         };
-        let mut jobs: Vec<RunningJob> = found.iter().flat_map(alive).collect();
-        jobs.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
-        jobs.dedup_by(|a, b| a.id == b.id);
+        let mut jobs = Jobs::default();
+        for found in found {
+            match presence(&found) {
+                Presence::Answers(job) => jobs.answering.push(job),
+                Presence::Silent => jobs.silent.push(found.entry),
+                Presence::Gone => registry::forget(&found),
+            }
+        }
+        jobs.answering.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        jobs.answering.dedup_by(|a, b| a.id == b.id);
+        jobs.silent.dedup_by(|a, b| a.id == b.id);
         Ok(jobs)
     }
 
     /// The one job that `job` names: by its id, the beginning of its id, or its name.
     pub fn job(&self, job: &str) -> Result<RunningJob, Failure> {
-        let jobs = self.jobs()?;
+        let Jobs { answering: jobs, silent } = self.jobs()?;
+        if let Some(busy) = silent.iter().find(|e| e.name == job || e.id.starts_with(job)) {
+            return Err(Failure::failed(format!(
+                "'{job}' (process {}) does not answer at {}: it is busy, just beginning or just ending; try again",
+                busy.pid, busy.url
+            )));
+        }
         let named: Vec<&RunningJob> = jobs.iter().filter(|j| j.name == job || j.id.starts_with(job)).collect();
         match named.as_slice() {
             [one] => Ok((*one).clone()),
@@ -132,27 +157,43 @@ impl RunningJob {
     }
 }
 
-/// The jobs of one file; a file without a job is removed.
-fn alive(found: &Found) -> Vec<RunningJob> {
-    let jobs = overview(&found.entry.url, Some(found.entry.data_dir.clone())).unwrap_or_default();
-    let of_file: Vec<RunningJob> = jobs.into_iter().filter(|job| job.id == found.entry.id).collect();
-    if of_file.is_empty() {
-        registry::forget(found);
-    }
-    of_file
+enum Presence {
+    Answers(RunningJob),
+    Silent,
+    Gone,
 }
 
-fn overview(url: &str, data_dir: Option<PathBuf>) -> Result<Vec<RunningJob>, Failure> {
-    let answer = get(&format!("{url}/jobs/overview"))?;
+/// Whether the job of one file runs. It is gone only if nothing answers at its address, or another
+/// job does, and its data directory is free: whoever just takes long must not become unfindable.
+fn presence(found: &Found) -> Presence {
+    let answer = agent().get(format!("{}/jobs/overview", found.entry.url)).call();
+    let refused = matches!(&answer, Err(ureq::Error::Io(e)) if e.kind() == ErrorKind::ConnectionRefused);
+    let jobs = read(&found.entry.url, answer).map(|answer| jobs_of(&answer, &found.entry.url, Some(&found.entry)));
+    let taken_over = match jobs {
+        Ok(jobs) => match jobs.into_iter().find(|job| job.id == found.entry.id) {
+            Some(job) => return Presence::Answers(job),
+            None => true,
+        },
+        Err(_) => false,
+    };
+    if (refused || taken_over) && registry::is_over(&found.entry) { Presence::Gone } else { Presence::Silent }
+}
+
+fn overview(url: &str) -> Result<Vec<RunningJob>, Failure> {
+    Ok(jobs_of(&get(&format!("{url}/jobs/overview"))?, url, None))
+}
+
+fn jobs_of(answer: &Value, url: &str, entry: Option<&Entry>) -> Vec<RunningJob> {
     let text = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let job = |line: &Value| RunningJob {
         id: text(line, "jid"),
         name: text(line, "name"),
         url: url.to_owned(),
         overview: line.clone(),
-        data_dir: data_dir.clone(),
+        data_dir: entry.map(|e| e.data_dir.clone()),
+        pid: entry.map(|e| e.pid),
     };
-    Ok(answer["jobs"].as_array().into_iter().flatten().map(job).collect())
+    answer["jobs"].as_array().into_iter().flatten().map(job).collect()
 }
 
 fn get(url: &str) -> Result<Value, Failure> {
@@ -177,4 +218,40 @@ fn read(url: &str, answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>
 /// Without the environment's proxies: jobs are near.
 fn agent() -> Agent {
     Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).proxy(None).build().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, net::TcpListener, path::Path};
+
+    use super::*;
+
+    fn found(dir: &Path, url: String) -> Found {
+        let (id, name, data_dir) = ("a".into(), "meters".into(), dir.to_owned());
+        Found { entry: Entry { id, name, pid: std::process::id(), url, data_dir }, file: dir.join("rest.json") }
+    }
+
+    #[test]
+    fn a_job_is_gone_when_nobody_answers_and_nobody_holds_its_data() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        drop(listener);
+        let found = found(dir.path(), url);
+        let lock = File::create(dir.path().join("lock")).expect("a file");
+        lock.lock().expect("a lock");
+        assert!(matches!(presence(&found), Presence::Silent), "somebody works there");
+        lock.unlock().expect("unlocked");
+        assert!(matches!(presence(&found), Presence::Gone));
+    }
+
+    #[test]
+    fn a_job_that_hangs_up_is_silent() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let busy = std::thread::spawn(move || drop(listener.accept()));
+        assert!(matches!(presence(&found(dir.path(), url)), Presence::Silent));
+        busy.join().expect("it was asked");
+    }
 }

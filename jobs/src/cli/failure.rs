@@ -37,7 +37,7 @@ impl Failure {
                 ExitCode::from(2)
             }
             Failure::Failed(error) => {
-                eprintln!("error: {}", line(&format!("{error:#}")));
+                eprintln!("error: {}", line(&told(&error)));
                 ExitCode::FAILURE
             }
         }
@@ -48,7 +48,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Usage(message) => f.write_str(message),
-            Failure::Failed(error) => write!(f, "{error:#}"),
+            Failure::Failed(error) => f.write_str(&told(error)),
             Failure::Clap(error) => write!(f, "{error}"),
         }
     }
@@ -60,7 +60,32 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// An error and its causes, but for those that it tells itself: many errors have their cause both in
+/// their message and as their source.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().skip(1).fold(error.to_string(), |told, cause| {
+        let cause = cause.to_string();
+        if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+    })
+}
+
 /// One line, whatever a library said.
 fn line(text: &str) -> String {
     text.lines().map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let io = || Error::new(ErrorKind::NotFound, "no such file");
+        let with_cause = hurtig_engine::Error::io("a/b", io());
+        assert_eq!(Failure::from(with_cause).to_string(), "a/b: no such file");
+        let around = anyhow::Error::from(io()).context("the job cannot be read");
+        assert_eq!(Failure::Failed(around).to_string(), "the job cannot be read: no such file");
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Failure,
-    client::{RunningJob, Where},
+    client::{Jobs, RunningJob, Where},
     table::{self, Align},
     units,
 };
@@ -29,11 +29,17 @@ pub struct JobsCommand {
 impl JobsCommand {
     /// Carries it out.
     pub fn run(&self) -> Result<(), Failure> {
-        let jobs = self.r#where.jobs()?;
+        let Jobs { answering: jobs, silent } = self.r#where.jobs()?;
+        for job in &silent {
+            eprintln!("{} (process {}) does not answer at {}", job.name, job.pid, job.url);
+        }
         if self.json {
             for job in &jobs {
                 println!("{}", line(job));
             }
+            return Ok(());
+        }
+        if jobs.is_empty() && !silent.is_empty() {
             return Ok(());
         }
         if jobs.is_empty() {
@@ -47,6 +53,7 @@ impl JobsCommand {
             ("SINCE", Align::Left),
             ("FOR", Align::Right),
             ("TASKS", Align::Right),
+            ("PID", Align::Right),
             ("REST", Align::Left),
         ];
         let rows: Vec<Vec<String>> = jobs.iter().map(row).collect();
@@ -64,6 +71,7 @@ fn row(job: &RunningJob) -> Vec<String> {
         units::time(ms("start-time")),
         units::span(ms("duration")),
         job.overview["tasks"]["total"].to_string(),
+        job.pid.map_or_else(|| "–".to_owned(), |pid| pid.to_string()),
         job.url.clone(),
     ]
 }
@@ -75,6 +83,7 @@ fn line(job: &RunningJob) -> Value {
         "state": job.overview["state"],
         "start_time": job.overview["start-time"],
         "duration_ms": job.overview["duration"],
+        "pid": job.pid,
         "rest": job.url,
         "data_dir": job.data_dir,
     })

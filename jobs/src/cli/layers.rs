@@ -5,9 +5,11 @@
 //! checks and the messages are clap's, and `--help` shows what is in force.
 //!
 //! A file is TOML or JSON. Options are named as on the command line; `-`, `_` and upper case do
-//! not matter. A section with the job's name holds options of that job alone, sections of other
-//! jobs are passed over. The properties of the original job on AWS are understood too: an object
-//! or list with a group `FlinkApplicationProperties`.
+//! not matter. A section with the job's name holds options of that job alone, sections of the
+//! binary's other jobs are passed over. The properties of the original job on AWS are understood
+//! too: an object or list with a group `FlinkApplicationProperties`.
+//!
+//! What a lower layer has switched on, `--bounded=false` switches off again.
 //!
 //! ```toml
 //! parallelism = 2
@@ -22,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, builder::BoolishValueParser};
 use figment::{
     Figment,
     providers::{Format, Json, Toml},
@@ -48,10 +50,11 @@ pub fn config_file(argv: &[OsString]) -> Option<PathBuf> {
     std::env::var_os("HURTIG_CONFIG").map(PathBuf::from)
 }
 
-/// Puts file and environment below the options of `command`, which runs the job `job`.
-pub fn put_below(command: Command, job: &str, file: Option<&Path>) -> Result<Command, Failure> {
+/// Puts file and environment below the options of `command`, which runs the job `job`. The file may
+/// have sections for all `jobs` of this binary.
+pub fn put_below(command: Command, job: &str, jobs: &[&str], file: Option<&Path>) -> Result<Command, Failure> {
     let mut values = match file {
-        Some(file) => Values::read(file, job)?,
+        Some(file) => Values::read(file, job, jobs)?,
         None => Values::default(),
     };
     let command = command.mut_args(|arg| {
@@ -61,7 +64,7 @@ pub fn put_below(command: Command, job: &str, file: Option<&Path>) -> Result<Com
         }
         let variable = format!("HURTIG_{}", name.replace('-', "_").to_uppercase());
         // Clap wants names and defaults for ever; the process parses its command line once.
-        let arg = arg.env(leak(variable)).hide_env(true);
+        let arg = switchable(arg).env(leak(variable)).hide_env(true);
         match values.take(&name) {
             Some(value) => with_default(arg, value),
             None => arg,
@@ -79,7 +82,7 @@ struct Values {
 }
 
 impl Values {
-    fn read(file: &Path, job: &str) -> Result<Self, Failure> {
+    fn read(file: &Path, job: &str, jobs: &[&str]) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(file)
             .map_err(|e| Failure::usage(format!("the configuration {} cannot be read: {e}", file.display())))?;
         let unreadable =
@@ -94,11 +97,20 @@ impl Values {
         let top: Dict = figment.extract().map_err(|e| unreadable(one_line(&e.to_string())))?;
         let mut values = Values { file: file.to_owned(), options: BTreeMap::new() };
         let mut sections = Vec::new();
+        // Where there is one group of properties, there may be others, which are the service's.
+        let of_aws = top.contains_key(AWS_GROUP);
         for (name, value) in top {
             match value {
                 Value::Dict(_, section) if simple(&name) == simple(job) => sections.push((section, true)),
                 Value::Dict(_, section) if name == AWS_GROUP => sections.push((section, false)),
-                Value::Dict(..) => {}
+                Value::Dict(..) if of_aws || jobs.iter().any(|j| simple(j) == simple(&name)) => {}
+                Value::Dict(..) => {
+                    return Err(Failure::usage(format!(
+                        "the configuration {} has a section '{name}' that is no job's: there are {}, and {AWS_GROUP}",
+                        file.display(),
+                        jobs.join(", ")
+                    )));
+                }
                 Value::Array(_, groups) if name == "groups" => {
                     sections.extend(groups.into_iter().filter_map(aws_group).map(|group| (group, false)));
                 }
@@ -156,6 +168,22 @@ fn with_default(arg: Arg, values: Vec<String>) -> Arg {
     arg.required(false).default_values(values)
 }
 
+/// A flag that can be given a value: without one it is on, as ever.
+fn switchable(arg: Arg) -> Arg {
+    if !matches!(arg.get_action(), ArgAction::SetTrue) {
+        return arg;
+    }
+    arg.action(ArgAction::Set)
+        .value_parser(BoolishValueParser::new())
+        .value_name("BOOL")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_value("false")
+        .default_missing_value("true")
+        .hide_default_value(true)
+        .hide_possible_values(true)
+}
+
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(_, text) => vec![text.clone()],
@@ -200,6 +228,8 @@ mod tests {
         stream: Option<String>,
     }
 
+    const JOBS: &[&str] = &["smart-meters", "other-job"];
+
     fn parse(file: Option<(&str, &str)>, argv: &[&str]) -> Result<Line, String> {
         let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
         let path = file.map(|(name, text)| {
@@ -207,7 +237,7 @@ mod tests {
             std::fs::File::create(&path).and_then(|mut f| f.write_all(text.as_bytes())).map(|()| path)
         });
         let path = path.transpose().map_err(|e| e.to_string())?;
-        let command = put_below(Line::augment_args(Command::new("job")), "smart-meters", path.as_deref());
+        let command = put_below(Line::augment_args(Command::new("job")), "smart-meters", JOBS, path.as_deref());
         let command = command.map_err(|e| e.to_string())?;
         let matches = command.try_get_matches_from(argv).map_err(|e| e.to_string())?;
         Line::from_arg_matches(&matches).map_err(|e| e.to_string())
@@ -221,6 +251,23 @@ mod tests {
         assert_eq!(line.run.checkpoint_interval.0, Some(std::time::Duration::from_secs(30)));
         let line = parse(None, &["job"])?;
         assert_eq!((line.run.parallelism, line.run.bounded), (None, false));
+        Ok(())
+    }
+
+    #[test]
+    fn a_flag_can_be_switched_off_again() -> Result<(), String> {
+        let toml = Some(("a.toml", "bounded = true"));
+        for (argv, bounded) in [
+            (&["job"][..], true),
+            (&["job", "--bounded=false"], false),
+            (&["job", "--bounded=no"], false),
+            (&["job", "--bounded"], true),
+        ] {
+            assert_eq!(parse(toml, argv)?.run.bounded, bounded, "{argv:?}");
+        }
+        // A flag without a value takes no word that follows.
+        assert_eq!(parse(None, &["job", "--bounded", "--parallelism", "2"])?.run.parallelism, Some(2));
+        assert!(parse(None, &["job", "--bounded", "false"]).is_err());
         Ok(())
     }
 
@@ -242,6 +289,10 @@ mod tests {
             assert!(error.contains(words), "{error}");
         };
         wrong(("a.toml", "paralelism = 3"), "'paralelism' that this job does not know");
+        wrong(
+            ("a.toml", "[smart-meter]\nparallelism = 3"),
+            "section 'smart-meter' that is no job's: there are smart-meters,",
+        );
         wrong(("a.toml", "parallelism = "), "cannot be read");
         wrong(("a.json", "{"), "cannot be read");
         wrong(("a.toml", "parallelism = 'many'"), "invalid value 'many' for '--parallelism");

@@ -45,7 +45,7 @@ pub struct RunOptions {
     pub state_backend: StateBackend,
 
     /// Memory for keyed state, of all workers together
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = units::parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = units::parse_size)]
     pub state_memory: usize,
 
     /// Go on from the latest checkpoint, or from a savepoint or checkpoint at this path

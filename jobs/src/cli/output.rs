@@ -2,7 +2,7 @@
 //! JSON lines for scripts.
 //!
 //! Progress goes to standard error, results to standard output; with `--json` everything is on
-//! standard output, one object a line with its kind in `event`.
+//! standard output, one object a line with its kind in `event`; the last line is the result.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -55,6 +55,13 @@ impl Output {
             Style::Terminal(bar) => bar.suspend(|| eprintln!("{text}")),
             Style::Plain => eprintln!("{text}"),
             Style::Json => line(event, fields),
+        }
+    }
+
+    /// Advice for people; scripts have it in a field.
+    pub fn hint(&self, text: &str) {
+        if !matches!(self.style, Style::Json) {
+            eprintln!("{text}");
         }
     }
 

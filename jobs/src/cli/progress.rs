@@ -21,7 +21,8 @@ const HISTORY_MS: i64 = 24 * 3_600_000;
 #[derive(Debug, Default)]
 pub struct Progress {
     reads: VecDeque<(i64, u64)>,
-    first: Option<(i64, u64)>,
+    /// When this run began, and what runs before it had read.
+    beginning: Option<(i64, u64)>,
 }
 
 /// The figures at one moment.
@@ -73,15 +74,19 @@ impl Progress {
         figures
     }
 
-    /// Records read a second since the first reading, and how many those were.
+    /// This run began at `at`, when `before` records had been read by the runs that it goes on from.
+    pub fn begin(&mut self, at: i64, before: u64) {
+        self.beginning = Some((at, before));
+    }
+
+    /// Records that this run has read a second, and how many those are.
     pub fn overall(&self, now: i64, read: u64) -> (f64, u64) {
-        let Some((began, before)) = self.first else { return (0.0, 0) };
+        let Some((began, before)) = self.beginning else { return (0.0, 0) };
         let records = read.saturating_sub(before);
         (records as f64 * 1000.0 / (now - began).max(1) as f64, records)
     }
 
     fn rate(&mut self, now: i64, read: u64) -> f64 {
-        self.first.get_or_insert((now, read));
         // A restore takes counters back: what was read before then says nothing.
         if self.reads.back().is_some_and(|(_, before)| *before > read) {
             self.reads.clear();
@@ -188,6 +193,8 @@ mod tests {
         assert_eq!(progress.rate(21_000, 2_500), 500.0 / 5.0, "the beginning is forgotten");
         assert_eq!(progress.rate(22_000, 1_500), 0.0, "restored");
         assert_eq!(progress.rate(23_000, 1_600), 100.0);
+        assert_eq!(progress.overall(20_000, 5_000), (0.0, 0), "nothing has begun");
+        progress.begin(0, 1_000);
         assert_eq!(progress.overall(20_000, 5_000), (200.0, 4_000));
     }
 

@@ -66,6 +66,20 @@ pub fn of_data_dir(data_dir: &Path) -> Option<Found> {
     read(data_dir.join(FILE))
 }
 
+/// Whether nobody works on the job's data directory any more.
+pub fn is_over(entry: &Entry) -> bool {
+    // A process that is not there works on nothing. Where there is no /proc, the lock has the answer
+    // alone; it is asked second, because whoever starts there at this very moment would find it taken.
+    let proc = Path::new("/proc");
+    if proc.join("self").exists() && !proc.join(entry.pid.to_string()).exists() {
+        return true;
+    }
+    match fs::File::open(entry.data_dir.join("lock")) {
+        Ok(lock) => lock.try_lock_shared().is_ok(),
+        Err(e) => e.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 /// Removes what a killed job has left.
 pub fn forget(found: &Found) {
     let _ = fs::remove_file(&found.file);

@@ -1,7 +1,6 @@
 //! Runs one job from its options to its summary.
 
 use std::{
-    hash::{BuildHasher, Hasher},
     io::IsTerminal,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -10,7 +9,7 @@ use std::{
 };
 
 use hurtig_engine::{
-    checkpoint::CheckpointStorage,
+    checkpoint::{CheckpointStorage, RestorePoint},
     graph::JobGraph,
     rest::{self, Jobs, RestServer},
     runner::{JobConfig, JobHandle, JobResult, JobState, JobStatus, LocalRunner, Restore},
@@ -26,19 +25,33 @@ use super::{
     progress::Progress,
     registry::{self, Entry, Registration},
     signals::Signals,
-    summary::Summary,
+    summary::{Notes, Summary},
 };
+use crate::config::seed;
 
 /// How often the figures are read and signals are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Builds the job `name` by `build`, and runs it as `options` say. `notes` are what the job itself
-/// adds to the summary.
+/// What a job adds to its run.
+pub struct Extras<'a> {
+    /// Looks, before anything runs, at what the graph does not know of.
+    pub check: &'a dyn Fn() -> hurtig_engine::Result<()>,
+    /// What it has to say at the end.
+    pub notes: &'a dyn Fn(&JobStatus) -> Notes,
+}
+
+impl Default for Extras<'_> {
+    fn default() -> Self {
+        Extras { check: &|| Ok(()), notes: &|_| Notes::default() }
+    }
+}
+
+/// Builds the job `name` by `build`, and runs it as `options` say.
 pub fn run_job(
     name: &str,
     options: &RunOptions,
     build: impl FnOnce(&Environment) -> anyhow::Result<()>,
-    notes: impl FnOnce(&JobStatus) -> Vec<String>,
+    extras: &Extras<'_>,
 ) -> Result<ExitCode, Failure> {
     log_to_stderr();
     let graph = graph(name, options, build)?;
@@ -53,6 +66,7 @@ pub fn run_job(
             return Ok(ExitCode::SUCCESS);
         }
     }
+    (extras.check)()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(4)
@@ -67,8 +81,8 @@ pub fn run_job(
     let served = Served::begin(&job, &config, options, &runtime)?;
     let mut run = Run { job, config, signals, output, progress: Progress::default(), announced: false, asked: 0 };
     run.say_where(options, &served);
-    let result = run.watch();
-    let code = run.end(result, notes);
+    let result = run.watch(&runtime);
+    let code = run.end(result, extras);
     served.end();
     // A request that nobody answers any more must not keep the process.
     runtime.shutdown_background();
@@ -81,7 +95,7 @@ fn graph(
     build: impl FnOnce(&Environment) -> anyhow::Result<()>,
 ) -> Result<JobGraph, Failure> {
     let env = Environment::new(name);
-    env.set_parallelism(options.workers());
+    env.set_parallelism(options.workers()).set_bounded(options.bounded).set_data_dir(&options.data_dir);
     if let Some(max) = options.max_parallelism {
         env.set_max_parallelism(max);
     }
@@ -95,7 +109,11 @@ fn graph(
         // Nothing is dropped in silence, also where the job's author has not thought of it.
         env.dead_letters_to(dead_letters_to(options.in_data_dir("dead-letters")));
     }
-    env.graph().map_err(usage)
+    let graph = env.graph().map_err(usage)?;
+    if options.bounded && !graph.is_bounded() {
+        return Err(Failure::usage(format!("--bounded: a source of the job '{name}' has no end, whatever it is told")));
+    }
+    Ok(graph)
 }
 
 /// One job under way.
@@ -134,12 +152,13 @@ impl Run {
     }
 
     /// Says once what the job began from, as soon as that is known.
-    fn announce(&mut self) {
+    fn announce(&mut self, runtime: &Runtime) {
         let status = self.job.status();
         if self.announced || matches!(status.state, JobState::Created | JobState::Initializing) {
             return;
         }
         self.announced = true;
+        self.progress.begin(status.start_time, self.read_before(&status, runtime));
         let text = match (&status.restored_from, &self.config.restore) {
             (Some((id, path)), _) => format!("  restored   from checkpoint {id} at {path}"),
             (None, Restore::Latest) => "  restored   nothing: there is no checkpoint yet, starting fresh".to_owned(),
@@ -149,11 +168,21 @@ impl Run {
         self.output.say(&text, "restored", json!({ "from": restored }));
     }
 
-    fn watch(&mut self) -> Result<JobResult, hurtig_engine::Error> {
+    /// What the sources had read when the checkpoint was taken that the job began from.
+    fn read_before(&self, status: &JobStatus, runtime: &Runtime) -> u64 {
+        let Some((_, path)) = &status.restored_from else { return 0 };
+        // It could be read a moment ago, when the job began from it.
+        let Ok(point) = runtime.block_on(RestorePoint::open(path)) else { return 0 };
+        let counters = point.manifest.counters();
+        let sources = self.job.graph().vertices.iter().filter(|v| v.is_source());
+        sources.filter_map(|v| counters.get(v.uid())?.get("task_records_in")).sum()
+    }
+
+    fn watch(&mut self, runtime: &Runtime) -> Result<JobResult, hurtig_engine::Error> {
         let mut restarts = 0;
         loop {
             let ended = self.job.wait_timeout(TICK)?;
-            self.announce();
+            self.announce(runtime);
             let now = self.config.clock.now_ms();
             let figures = self.progress.read(&self.job, now);
             if figures.restarts > restarts {
@@ -205,12 +234,12 @@ impl Run {
     fn end(
         mut self,
         result: Result<JobResult, hurtig_engine::Error>,
-        notes: impl FnOnce(&JobStatus) -> Vec<String>,
+        extras: &Extras<'_>,
     ) -> Result<ExitCode, Failure> {
         let now = self.config.clock.now_ms();
         let figures = self.progress.read(&self.job, now);
         let status = self.job.status();
-        let notes = notes(&status);
+        let notes = (extras.notes)(&status);
         let summary = Summary {
             job: self.job.name(),
             status: &status,
@@ -222,10 +251,14 @@ impl Run {
         if let Err(e) = &result {
             fields["error"] = json!(e.to_string());
         }
+        let canceled = status.state == JobState::Canceled;
+        if canceled {
+            fields["go_on"] = json!("--from latest");
+        }
         self.output.result(&summary.text(now), "finished", fields);
-        let state = result?.state;
-        if state == JobState::Canceled {
-            self.output.say("go on with the same command and --from latest", "hint", json!({ "from": "latest" }));
+        result?;
+        if canceled {
+            self.output.hint("go on with the same command and --from latest");
             return Ok(ExitCode::from(self.signals.exit_code()));
         }
         Ok(ExitCode::SUCCESS)
@@ -289,13 +322,6 @@ fn warn_of_fresh_start(runtime: &Runtime, output: &Output, options: &RunOptions,
 
 fn absolute(path: &Path) -> std::path::PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Drawn once a process: it makes ids unique and nothing else.
-fn seed() -> u64 {
-    let mut hasher = std::hash::RandomState::new().build_hasher();
-    hasher.write_u32(std::process::id());
-    hasher.finish()
 }
 
 /// `HURTIG_LOG` says what is logged, as `RUST_LOG` elsewhere.

@@ -1,13 +1,22 @@
 //! What a run has done: the last lines on standard output.
 
 use hurtig_engine::runner::{JobStatus, SinkBooks};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     output::to_value,
     progress::{Figures, Progress},
     units,
 };
+
+/// What a job itself adds to the end of its run.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// For people: lines.
+    pub text: Vec<String>,
+    /// For scripts: fields of the last object.
+    pub fields: Map<String, Value>,
+}
 
 /// The end of a run.
 #[derive(Debug)]
@@ -21,21 +30,21 @@ pub struct Summary<'a> {
     /// What the figures were over time.
     pub progress: &'a Progress,
     /// What the job itself has to say.
-    pub notes: &'a [String],
+    pub notes: &'a Notes,
 }
 
 impl Summary<'_> {
     /// For people. Each sink's last line is exactly
     /// `books SINK: read=… written=… rejected=… dead_lettered=…`.
     pub fn text(&self, now: i64) -> String {
-        let took = self.status.end_time.unwrap_or(now) - self.status.start_time;
-        let (rate, records) = self.progress.overall(now, self.figures.read);
+        let end = self.status.end_time.unwrap_or(now);
+        let (rate, records) = self.progress.overall(end, self.figures.read);
         let counts = &self.status.checkpoints.counts;
         let mut lines = vec![format!(
             "{} {} after {}: {} records, {} records/s, {} dead letters, {} restarts",
             self.job,
             self.status.state,
-            units::span(took),
+            units::span(end - self.status.start_time),
             units::count(records),
             units::count(rate.round() as u64),
             units::count(self.figures.dead_lettered),
@@ -51,27 +60,31 @@ impl Summary<'_> {
             );
         }
         lines.push(checkpoints);
-        lines.extend(self.notes.iter().cloned());
+        lines.extend(self.notes.text.iter().cloned());
         lines.extend(self.status.books.iter().map(books_line));
         lines.join("\n")
     }
 
     /// For scripts.
     pub fn json(&self, now: i64) -> Value {
-        let (rate, records) = self.progress.overall(now, self.figures.read);
+        let end = self.status.end_time.unwrap_or(now);
+        let (rate, records) = self.progress.overall(end, self.figures.read);
         let counts = &self.status.checkpoints.counts;
-        json!({
+        let mut fields = json!({
             "job": self.job,
             "state": self.status.state,
-            "duration_ms": self.status.end_time.unwrap_or(now) - self.status.start_time,
+            "duration_ms": end - self.status.start_time,
             "records": records,
             "records_per_second": rate,
             "dead_lettered": self.figures.dead_lettered,
             "restarts": self.status.restarts,
             "checkpoints": { "completed": counts.completed, "failed": counts.failed, "last": self.figures.checkpoint },
-            "notes": self.notes,
             "books": self.status.books.iter().map(to_value).collect::<Vec<_>>(),
-        })
+        });
+        for (name, value) in &self.notes.fields {
+            fields[name] = value.clone();
+        }
+        fields
     }
 }
 

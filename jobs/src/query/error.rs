@@ -9,33 +9,44 @@ use datafusion::error::DataFusionError;
 #[non_exhaustive]
 pub enum QueryError {
     /// The query, or what it reads, is not right.
+    // No `#[from]`: the line has all that DataFusion says, and a source would be said once more.
     #[error("{}", line(.0))]
-    Sql(#[from] DataFusionError),
+    Sql(DataFusionError),
     /// The answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Io(std::io::Error),
     /// A table's files cannot be listed.
-    #[error("{path} cannot be read: {source}")]
+    #[error("{path} cannot be read: {reason}")]
     Listing {
         /// The directory.
         path: PathBuf,
         /// The system's words.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
-/// DataFusion's words without backtrace and line ends, and without the noise in front.
-fn line(error: &DataFusionError) -> String {
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
-        return format!("{}: give the query more with --memory", plain(error.find_root()));
+impl From<DataFusionError> for QueryError {
+    fn from(error: DataFusionError) -> Self {
+        QueryError::Sql(error)
     }
-    plain(error)
+}
+
+/// DataFusion's words without backtrace and line ends, and without the noise around them.
+fn line(error: &DataFusionError) -> String {
+    match error.find_root() {
+        root @ DataFusionError::ResourcesExhausted(_) => {
+            format!("{}: give the query more with --memory", plain(root))
+        }
+        DataFusionError::SQL(error, _) => one_line(error.to_string().trim_start_matches("sql parser error: ")),
+        _ => plain(error),
+    }
 }
 
 fn plain(error: &DataFusionError) -> String {
-    let text = error.strip_backtrace();
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    ["Error during planning: ", "Schema error: ", "SQL error: "]
-        .iter()
-        .fold(text, |text, noise| text.replacen(noise, "", 1))
+    let noise = ["Error during planning: ", "Schema error: ", "Execution error: "];
+    noise.iter().fold(one_line(&error.strip_backtrace()), |text, noise| text.replacen(noise, "", 1))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

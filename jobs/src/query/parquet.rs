@@ -75,7 +75,7 @@ fn with_partitions(schema: &SchemaRef, partitions: &[String]) -> SchemaRef {
 /// A URL, and not a path: in a path, DataFusion would take `[` or `*` for a pattern.
 fn url(directory: &Path) -> Result<ListingTableUrl, QueryError> {
     let absolute =
-        std::path::absolute(directory).map_err(|source| QueryError::Listing { path: directory.to_owned(), source })?;
+        std::path::absolute(directory).map_err(|reason| QueryError::Listing { path: directory.to_owned(), reason })?;
     let mut url = "file://".to_owned();
     for byte in absolute.to_string_lossy().bytes() {
         match byte {

@@ -83,7 +83,7 @@ pub(super) fn is_visible(name: &str) -> bool {
 
 /// The visible entries of a directory in order; none if it is not there.
 pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, QueryError> {
-    let unlisted = |source| QueryError::Listing { path: directory.to_owned(), source };
+    let unlisted = |reason| QueryError::Listing { path: directory.to_owned(), reason };
     let listing = match fs::read_dir(directory) {
         Ok(listing) => listing,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -170,7 +170,8 @@ fn mistakes_are_one_readable_line() {
     for (sql, words) in [
         ("SELECT nothing FROM readings", "nothing"),
         ("SELECT * FROM reading", "reading"),
-        ("SELEC 1", "SELEC"),
+        ("SELEC 1", "Expected: an SQL statement, found: SELEC"),
+        ("SELECT 'x", "Unterminated string literal"),
         ("DROP TABLE readings", "not supported"),
         ("CREATE TABLE x AS SELECT 1", "not supported"),
         ("INSERT INTO readings SELECT * FROM readings", "not supported"),
@@ -178,6 +179,7 @@ fn mistakes_are_one_readable_line() {
     ] {
         let error = data.ask(Format::Csv, sql).expect_err(sql);
         assert!(error.contains(words) && error.lines().count() == 1 && error.len() < 400, "{sql}: {error}");
+        assert!(!error.contains("Error(") && !error.contains("error:"), "{sql}: {error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a run would have asked of AWS: requests and bytes per million messages.
+//! What a run would have asked of AWS: requests and bytes per million readings, a message each.
 //!
 //! The same readings through the talk's services: in by Kinesis, on by Firehose to S3, written to
 //! Timestream, asked by Athena. These are quantities and not prices: prices differ by region and
@@ -14,6 +14,7 @@ use std::{
 };
 
 use hurtig_engine::runner::SinkBooks;
+use serde::Serialize;
 
 use super::{
     Layout, TimestreamPayload,
@@ -47,16 +48,27 @@ pub struct Traffic {
 }
 
 /// A quantity that a service meters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quantity {
     /// The service.
     pub service: &'static str,
     /// What is counted.
     pub what: &'static str,
-    /// How much of it, for a million messages.
-    pub per_million: f64,
+    /// How much of it.
+    #[serde(flatten)]
+    pub amount: Amount,
     /// Whether it is bytes.
     pub bytes: bool,
+}
+
+/// How much, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Amount {
+    /// For a million readings.
+    PerMillion(f64),
+    /// For one query, however many readings there are.
+    PerQuery(f64),
 }
 
 const KIB: u64 = 1 << 10;
@@ -79,9 +91,9 @@ pub fn quantities(t: &Traffic) -> Vec<Quantity> {
     if t.messages == 0 {
         return Vec::new();
     }
-    let million = |n: f64| n * 1e6 / t.messages as f64;
-    let count = |service, what, n: u64| Quantity { service, what, per_million: million(n as f64), bytes: false };
-    let bytes = |service, what, n: u64| Quantity { service, what, per_million: million(n as f64), bytes: true };
+    let million = |n: u64| Amount::PerMillion(n as f64 * 1e6 / t.messages as f64);
+    let count = |service, what, n: u64| Quantity { service, what, amount: million(n), bytes: false };
+    let bytes = |service, what, n: u64| Quantity { service, what, amount: million(n), bytes: true };
 
     let message = t.message_bytes.div_ceil(t.messages);
     let in_aggregate = (AGGREGATE / message.max(1)).max(1);
@@ -104,11 +116,10 @@ pub fn quantities(t: &Traffic) -> Vec<Quantity> {
         count("S3", "PUT requests", t.raw_objects + t.typed_objects),
         bytes("S3", "raw bytes stored", t.message_bytes),
         bytes("S3", "Parquet bytes stored", t.typed_bytes),
-        // Not per million: a query of one partition scans what lies in it, however many it is of.
         Quantity {
             service: "Athena",
-            what: "bytes metered by a query over one partition of readings",
-            per_million: month.max(ATHENA_LEAST) as f64,
+            what: "bytes scanned by a query over one partition of the readings",
+            amount: Amount::PerQuery(month.max(ATHENA_LEAST) as f64),
             bytes: true,
         },
     ]
@@ -224,11 +235,11 @@ impl Sample {
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Quantity { service, what, per_million, bytes } = self;
+        let Quantity { service, what, amount: Amount::PerMillion(n) | Amount::PerQuery(n), bytes } = self;
         if *bytes {
-            write!(f, "{service:<10} {what}: {:.1} MB", per_million / 1e6)
+            write!(f, "{service:<10} {what}: {:.1} MB", n / 1e6)
         } else {
-            write!(f, "{service:<10} {what}: {per_million:.0}")
+            write!(f, "{service:<10} {what}: {n:.0}")
         }
     }
 }
@@ -256,7 +267,9 @@ mod tests {
     fn of(service: &str, what: &str, t: &Traffic) -> f64 {
         let all = quantities(t);
         let found = all.iter().find(|q| q.service == service && q.what.starts_with(what));
-        found.unwrap_or_else(|| panic!("no {service} {what} in {all:?}")).per_million
+        match found.unwrap_or_else(|| panic!("no {service} {what} in {all:?}")).amount {
+            Amount::PerMillion(n) | Amount::PerQuery(n) => n,
+        }
     }
 
     #[test]
@@ -276,7 +289,7 @@ mod tests {
             ("Timestream", "bytes stored", 120e6),
             ("S3", "PUT", 10.0),
             ("S3", "Parquet", (30 << 20) as f64),
-            ("Athena", "bytes metered", (20 << 20) as f64),
+            ("Athena", "bytes scanned", (20 << 20) as f64),
         ] {
             assert_eq!(of(service, what, &t), per_million, "{service} {what}");
         }
@@ -295,7 +308,21 @@ mod tests {
         assert_eq!(of("Kinesis", "PUT payload units, a record", &t), 2e6);
         assert_eq!(of("Timestream", "1-KiB writes, a record", &t), 2e6);
         assert_eq!(of("Firehose", "bytes metered, a record", &t), 30_720e6);
-        assert_eq!(of("Athena", "bytes metered", &t), (10 << 20) as f64, "no query is metered with less");
+        assert_eq!(of("Athena", "bytes scanned", &t), (10 << 20) as f64, "no query is metered with less");
+    }
+
+    #[test]
+    fn scripts_get_figures_and_not_text() {
+        let all = quantities(&traffic());
+        let json = |service: &str| {
+            let found = all.iter().find(|q| q.service == service);
+            serde_json::to_value(found).expect("JSON")
+        };
+        let kinesis =
+            serde_json::json!({"service": "Kinesis", "what": "bytes in", "per_million": 160e6, "bytes": true});
+        assert_eq!(json("Kinesis"), kinesis);
+        assert_eq!(json("Athena")["per_query"], (20 << 20) as f64);
+        assert!(json("Athena").get("per_million").is_none());
     }
 
     #[test]

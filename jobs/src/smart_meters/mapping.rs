@@ -4,6 +4,7 @@
 //! again, and so on for ever. Here it goes to the dead letters with its raw bytes, its place in
 //! the source and the reason, and the job goes on.
 
+use compact_str::CompactString;
 use hurtig_engine::{Record, error::Result, operator::Output, task::OutputTag, time::NO_TIMESTAMP};
 use hurtig_operators::{collector::Collector, process::ProcessFunction};
 use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
@@ -39,11 +40,21 @@ pub fn raw_lines() -> OutputTag<RawLine> {
 #[derive(Debug, Clone)]
 pub struct MapToTimestreamPayload {
     raw: OutputTag<RawLine>,
+    /// A key that says something of the message and nothing of what was measured.
+    left_out: Option<CompactString>,
 }
 
 impl Default for MapToTimestreamPayload {
     fn default() -> Self {
-        MapToTimestreamPayload { raw: raw_lines() }
+        MapToTimestreamPayload { raw: raw_lines(), left_out: None }
+    }
+}
+
+impl MapToTimestreamPayload {
+    /// `key` becomes no dimension; when a message arrived is not what it is about.
+    #[must_use]
+    pub fn leaving_out(self, key: Option<&str>) -> Self {
+        MapToTimestreamPayload { left_out: key.map(Into::into), ..self }
     }
 }
 
@@ -60,6 +71,9 @@ impl ProcessFunction<Message> for MapToTimestreamPayload {
             Ok(mut payload) => {
                 payload.arrival = arrival;
                 payload.split_time = split_time;
+                if let Some(key) = &self.left_out {
+                    payload.dimensions.retain(|d| d.name != *key);
+                }
                 let timestamp = payload.time_ms();
                 let origin = out.origin();
                 out.task().output(&self.raw, Record { value: RawLine(line), timestamp, origin });
@@ -101,10 +115,14 @@ mod tests {
     }
 
     fn map(line: &str, arrival: i64) -> Vec<Record<TimestreamPayload>> {
+        map_by(MapToTimestreamPayload::default(), line, arrival)
+    }
+
+    fn map_by(mut map: MapToTimestreamPayload, line: &str, arrival: i64) -> Vec<Record<TimestreamPayload>> {
         let mut out = Collected { records: Vec::new(), ctx: TaskContext::detached(NAME) };
         let mut collector = Collector::new(&mut out, 77, Origin::new(1, 2), NAME);
         let message = Message { line: line.into(), arrival, split_time: 4_000 };
-        let done = MapToTimestreamPayload::default().process_element(message, &mut collector);
+        let done = map.process_element(message, &mut collector);
         assert!(done.is_ok(), "a message never fails the job: {line}");
         out.records
     }
@@ -116,6 +134,14 @@ mod tests {
         assert_eq!((records[0].timestamp, records[0].origin), (5_000, Origin::new(1, 2)));
         let payload = &records[0].value;
         assert_eq!((payload.arrival, payload.split_time, payload.time), (6_000, 4_000, 5_000_000_000));
+    }
+
+    #[test]
+    fn the_arrivals_key_is_no_dimension() {
+        let line = r#"{"meter_id":"m","time":5,"arrived":9,"model":"A100","kwh_measure":1}"#;
+        let records = map_by(MapToTimestreamPayload::default().leaving_out(Some("arrived")), line, 9);
+        let names: Vec<_> = records[0].value.dimensions.iter().map(|d| d.name.as_str()).collect();
+        assert_eq!(names, ["model"]);
     }
 
     #[test]

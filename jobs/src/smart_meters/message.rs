@@ -11,7 +11,7 @@ use hurtig_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::payload::TimeUnit;
+use super::glance;
 
 /// One message as it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,52 +27,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// The event time for watermarks, in milliseconds: the key `time` picked out of the text
-    /// without reading the rest (which [`MapToTimestreamPayload`](super::MapToTimestreamPayload)
-    /// does behind the source, once). [`NO_TIMESTAMP`] if there is none to be found: such a
-    /// message moves no watermark.
+    /// The event time for watermarks, in milliseconds. [`NO_TIMESTAMP`] if there is none, or none
+    /// that can be trusted: such a message moves no watermark.
     pub fn event_time(&self) -> i64 {
-        let (mut time, mut unit) = (None, TimeUnit::default());
-        let mut rest = &self.line[..];
-        // Keys begin behind a quote, unless it is escaped: then it is part of some text.
-        while let Some(quote) = rest.iter().position(|b| *b == b'"') {
-            let escaped = quote > 0 && rest[quote - 1] == b'\\';
-            rest = &rest[quote + 1..];
-            if !escaped && starts_with_time(rest) {
-                if let Some(value) = after_key(rest, "time") {
-                    time = leading_integer(value);
-                } else if let Some(value) = after_key(rest, "timeunit") {
-                    let name = value.strip_prefix(b"\"").and_then(|v| v.split(|b| *b == b'"').next());
-                    let name = name.and_then(|n| std::str::from_utf8(n).ok());
-                    unit = name.and_then(TimeUnit::parse).unwrap_or_default();
-                }
-            }
-        }
-        let nanos = time.and_then(|t| unit.to_nanos(t));
-        nanos.map_or(NO_TIMESTAMP, |ns| ns.div_euclid(1_000_000))
+        glance::event_time(&self.line).unwrap_or(NO_TIMESTAMP)
     }
-}
-
-#[inline]
-fn starts_with_time(text: &[u8]) -> bool {
-    text.get(..4).is_some_and(|t| t.eq_ignore_ascii_case(b"time"))
-}
-
-/// What stands behind the key that `text` begins with, if that is `name` (in any case).
-fn after_key<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let (key, rest) = text.split_at_checked(name.len())?;
-    let value = rest.strip_prefix(b"\"")?.trim_ascii_start().strip_prefix(b":")?;
-    key.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii_start())
-}
-
-fn leading_integer(value: &[u8]) -> Option<i64> {
-    let value = value.strip_prefix(b"\"").unwrap_or(value);
-    let end = value.iter().position(|b| !(b.is_ascii_digit() || *b == b'-')).unwrap_or(value.len());
-    // A fraction or an exponent is no time: the payload's parser will say so.
-    if matches!(value.get(end), Some(b'.' | b'e' | b'E')) {
-        return None;
-    }
-    std::str::from_utf8(&value[..end]).ok()?.parse().ok()
 }
 
 /// Any source of lines as a source of [`Message`]s: keeps each line's arrival and its split's
@@ -170,47 +129,5 @@ where
 
     fn finish_split(&mut self, split: u32) {
         self.out.finish_split(split);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event_time(line: &str) -> i64 {
-        Message { line: line.into(), arrival: 7, split_time: 7 }.event_time()
-    }
-
-    #[test]
-    fn the_time_is_found_without_reading_the_rest() {
-        for (line, time) in [
-            (r#"{"meter_id":"m","time":1700000000000,"kwh_measure":1.5}"#, 1_700_000_000_000),
-            (r#"{"Time": 1700000000000 ,"DeviceID":"x"}"#, 1_700_000_000_000),
-            (r#"{"TIME" : "1700000000000"}"#, 1_700_000_000_000),
-            (r#"{"timeunit":"SECONDS","time":1700000000}"#, 1_700_000_000_000),
-            (r#"{"time":1700000000123456789,"timeUnit":"nanoseconds"}"#, 1_700_000_000_123),
-            (r#"{"time":-1}"#, -1),
-            (r#"{"note":"\"time\":5","time":6}"#, 6),
-            (r#"{"note":"time","lifetime":5,"time":6}"#, 6),
-        ] {
-            assert_eq!(event_time(line), time, "{line}");
-        }
-    }
-
-    #[test]
-    fn without_a_time_no_watermark_moves() {
-        for line in [
-            "",
-            "{}",
-            r#"{"time":null}"#,
-            r#"{"time":1.5}"#,
-            r#"{"time":"#,
-            r#"{"timeunit":"s"}"#,
-            "ime\":5",
-            "é\"ime\":5",
-        ] {
-            assert_eq!(event_time(line), NO_TIMESTAMP, "{line}");
-        }
-        assert_eq!(event_time(r#"{"time":9223372036854775807}"#), NO_TIMESTAMP, "beyond what a nanosecond clock holds");
     }
 }

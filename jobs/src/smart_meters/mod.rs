@@ -29,6 +29,7 @@ mod columns;
 pub mod cost;
 mod csv_row;
 mod embedded_store;
+mod glance;
 mod in_time;
 mod judged;
 mod layout;

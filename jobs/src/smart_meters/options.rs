@@ -1,6 +1,6 @@
 //! The job's options: its own, and those of the talk's job.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use hurtig_engine::error::{Error, Result};
 
@@ -64,6 +64,10 @@ pub struct Options {
     /// CSV: the column that says when a row arrived [default: not known]
     #[arg(long, value_name = "COLUMN", help_heading = "Files")]
     pub csv_arrival: Option<String>,
+
+    /// JSON: the key that says when a message arrived; it is no dimension then [default: not known]
+    #[arg(long, value_name = "KEY", help_heading = "Files")]
+    pub json_arrival: Option<String>,
 
     /// CSV: what stands between columns
     #[arg(long, value_name = "CHAR", default_value_t = ',', help_heading = "Files")]
@@ -196,6 +200,7 @@ impl Default for Options {
             csv_region: None,
             csv_unit: None,
             csv_arrival: None,
+            json_arrival: None,
             csv_delimiter: ',',
             time_format: None,
             time_zone: "UTC".into(),
@@ -271,6 +276,21 @@ impl Options {
     /// The greatest age at which the time-series store takes a reading.
     pub fn retention(&self) -> Span {
         if self.magnetic_writes { self.magnetic_retention.max(self.memory_retention) } else { self.memory_retention }
+    }
+
+    /// Whether the directories that the options name can be written. The data directory is the
+    /// runner's to check.
+    pub fn check_places(&self) -> Result<()> {
+        for (option, dir) in [("--lake", &self.lake), ("--dead-letters", &self.dead_letters)] {
+            let Some(dir) = dir else { continue };
+            let probe = dir.join(format!(".probe-{}", std::process::id()));
+            let probed =
+                fs::create_dir_all(dir).and_then(|()| fs::write(&probe, b"")).and_then(|()| fs::remove_file(&probe));
+            probed.map_err(|e| {
+                config(format!("{option} {}: {e}; give a directory that this user may write", dir.display()))
+            })?;
+        }
+        Ok(())
     }
 
     /// What no single option can say about itself.

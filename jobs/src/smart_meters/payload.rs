@@ -310,10 +310,10 @@ impl<'de> Deserialize<'de> for Draft {
 
 /// A key, borrowed from the line unless it has escapes.
 #[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// A value of a flat object.
-enum Scalar<'a> {
+pub(super) enum Scalar<'a> {
     Null,
     Bool(bool),
     Int(i64),
@@ -325,7 +325,7 @@ enum Scalar<'a> {
 }
 
 impl Scalar<'_> {
-    fn into_text(self) -> Option<CompactString> {
+    pub fn into_text(self) -> Option<CompactString> {
         Some(match self {
             Scalar::Null | Scalar::Nested => return None,
             Scalar::Bool(b) => CompactString::const_new(if b { "true" } else { "false" }),
@@ -336,7 +336,7 @@ impl Scalar<'_> {
         })
     }
 
-    fn into_time(self) -> Option<Result<i64, String>> {
+    pub fn into_time(self) -> Option<Result<i64, String>> {
         Some(match self {
             Scalar::Null | Scalar::Nested => return None,
             Scalar::Int(i) => Ok(i),

@@ -49,7 +49,7 @@ pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()
     let job = Job { env, options, layout: &layout, kind: spec.kind() };
     match &spec {
         SourceSpec::File(path) => match sources::file_kind(path, options.format)? {
-            FileKind::Json => job.from(sources::json_files(path)),
+            FileKind::Json => job.from(sources::json_files(path, options)?),
             FileKind::Csv => job.from(sources::csv_files(path, options)),
         },
         _ => job.from(sources::generator(options)?),
@@ -78,7 +78,7 @@ impl Job<'_> {
             .from_source(source, watermarks, "readings")
             // Positions in files mean nothing to the generator: another source, another uid.
             .uid(format!("readings-{kind}"))
-            .process(MapToTimestreamPayload::default())
+            .process(MapToTimestreamPayload::default().leaving_out(options.json_arrival.as_deref()))
             .name(mapping::NAME)
             .uid("payload");
 

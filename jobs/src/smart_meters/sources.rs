@@ -6,15 +6,17 @@ use std::path::Path;
 use hurtig_engine::{
     error::{Error, Result},
     source::Source,
+    time::NO_TIMESTAMP,
 };
 use hurtig_operators::connectors::{
-    files::{Deserializer, FileSource, LineMeta},
+    files::{Deserializer, FileSource, LineMeta, TimeParser},
     generator::{GeneratorConfig, GeneratorSource, JsonLine},
 };
 
 use super::{
     Message, Messages, Options,
     csv_row::{csv_options, message_of},
+    glance,
     options::config,
     spec::Format,
 };
@@ -44,8 +46,13 @@ pub fn generator(options: &Options) -> Result<impl Source<Item = Message> + use<
 }
 
 /// Files with a message a line.
-pub fn json_files(path: &str) -> impl Source<Item = Message> + use<> {
-    Messages::new(FileSource::new(path).lines(WholeLine), |line: Vec<u8>| line)
+pub fn json_files(path: &str, options: &Options) -> Result<impl Source<Item = Message> + use<>> {
+    let times = TimeParser::new(None, &options.time_zone).map_err(config)?;
+    let mut files = FileSource::new(path).lines(WholeLine);
+    if let Some(key) = options.json_arrival.clone() {
+        files = files.arrival(move |line: &Vec<u8>| glance::arrival(line, &key, &times).unwrap_or(NO_TIMESTAMP));
+    }
+    Ok(Messages::new(files, |line: Vec<u8>| line))
 }
 
 /// Files with a reading a row.

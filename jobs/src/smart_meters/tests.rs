@@ -253,6 +253,39 @@ fn files_of_messages_are_read_like_a_stream() {
 }
 
 #[test]
+fn broken_messages_move_no_watermark_and_arrivals_tell_fast_clocks() {
+    let dir = tempfile::tempdir().expect("dir");
+    let input = dir.path().join("in");
+    fs::create_dir(&input).expect("dir");
+    let start = 1_700_000_000_000_i64;
+    let day = 24 * 3_600_000;
+    let mut text = String::new();
+    for i in 0..200 {
+        let (time, arrived) = (start + i * 60_000, start + i * 60_000 + 500);
+        text += &format!("{{\"meter_id\":\"m\",\"time\":{time},\"kwh_measure\":1,\"arrived\":{arrived}}}\n");
+        // Broken, with a time of its own, far ahead.
+        text += &format!("{{\"meter_id\":\"m\",\"time\":{},\"kwh_measure\":1,\n", time + 30 * day);
+    }
+    let (fast, arrived) = (start + 400 * day, start + 200 * 60_000);
+    text += &format!("{{\"meter_id\":\"f\",\"time\":{fast},\"kwh_measure\":1,\"arrived\":{arrived}}}\n");
+    fs::write(input.join("a.jsonl"), text).expect("file");
+    let options = Options {
+        source: Some(SourceSpec::File(input.to_str().expect("utf8").into())),
+        json_arrival: Some("arrived".into()),
+        ..Options::default()
+    };
+    let data = dir.path().join("data");
+    let all = run(&options, &data, 1);
+    let layout = Layout::of(&options, &data);
+    let letters = letters(&layout.dead_letters);
+    assert_eq!(with_reason(&letters, "late"), 0);
+    assert_eq!(with_reason(&letters, "bad JSON"), 200);
+    assert_eq!(all[uids::MINUTES], books(201, 0), "a window each");
+    assert_eq!(all[uids::OUTSIDE_WINDOW], books(1, 0), "the fast clock is known by its arrival");
+    assert!(lines(&layout.raw).iter().all(|l| l.contains("arrived")), "the lake keeps messages as they were read");
+}
+
+#[test]
 fn what_cannot_be_read_is_said_before_anything_runs() {
     let dir = tempfile::tempdir().expect("dir");
     let options = Options { source: Some(SourceSpec::File("/no/such/place".into())), ..Options::default() };

@@ -1,11 +1,12 @@
 //! The place where a job is put together.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
 
 use hurtig_engine::{
     Error, Result,
     dead_letter::DeadLetter,
     graph::{GraphBuilder, JobGraph},
+    runner::{JobConfig, JobHandle, JobResult, LocalRunner},
     sink::Sink,
     source::Source,
     watermark::{TimestampAssigner, WatermarkStrategy},
@@ -13,6 +14,7 @@ use hurtig_engine::{
 use hurtig_state::default_max_parallelism;
 
 use super::{DataStream, Fused, SourceHead, head::EdgeHead};
+use crate::connectors::dead_letters::dead_letters_to;
 use hurtig_engine::operator::Identity;
 
 /// Where a job's streams begin (Flink's `StreamExecutionEnvironment`).
@@ -30,13 +32,16 @@ struct Inner {
 struct Settings {
     parallelism: usize,
     max_parallelism: Option<u16>,
+    bounded: bool,
+    data_dir: PathBuf,
     letters: bool,
 }
 
 impl Environment {
     /// An empty job called `name`: what its checkpoints belong to.
     pub fn new(name: impl Into<String>) -> Self {
-        let settings = Settings { parallelism: 1, max_parallelism: None, letters: false };
+        let data_dir = PathBuf::from("hurtig-data");
+        let settings = Settings { parallelism: 1, max_parallelism: None, bounded: false, data_dir, letters: false };
         Environment {
             inner: Rc::new(Inner {
                 name: name.into(),
@@ -66,6 +71,29 @@ impl Environment {
     /// be changed for state that exists.
     pub fn set_max_parallelism(&self, max_parallelism: u16) -> &Self {
         self.inner.settings.borrow_mut().max_parallelism = Some(max_parallelism);
+        self
+    }
+
+    /// Whether the job is to come to an end by itself (`--bounded`). A source that could go on for
+    /// ever is built accordingly.
+    pub fn is_bounded(&self) -> bool {
+        self.inner.settings.borrow().bounded
+    }
+
+    /// Says whether the job is to come to an end by itself.
+    pub fn set_bounded(&self, bounded: bool) -> &Self {
+        self.inner.settings.borrow_mut().bounded = bounded;
+        self
+    }
+
+    /// Below which directory the job writes what it has no other place for (`--data-dir`).
+    pub fn data_dir(&self) -> PathBuf {
+        self.inner.settings.borrow().data_dir.clone()
+    }
+
+    /// Says below which directory the job writes.
+    pub fn set_data_dir(&self, data_dir: impl Into<PathBuf>) -> &Self {
+        self.inner.settings.borrow_mut().data_dir = data_dir.into();
         self
     }
 
@@ -124,6 +152,20 @@ impl Environment {
             Some(graph) => graph.build(&self.inner.name, settings.parallelism, max),
             None => Err(Error::Graph("the environment's graph was taken already".into())),
         }
+    }
+
+    /// Starts the job in this process and returns the handle by which it is watched and asked
+    /// (Flink's `executeAsync`). Dead letters that nobody reads go below the data directory.
+    pub fn execute_async(&self, config: JobConfig) -> Result<JobHandle> {
+        if !self.has_dead_letters() {
+            self.dead_letters_to(dead_letters_to(config.data_dir.join("dead-letters")));
+        }
+        LocalRunner::submit(self.graph()?, config)
+    }
+
+    /// Runs the job in this process to its end. A failed job is an error.
+    pub fn execute(&self, config: JobConfig) -> Result<JobResult> {
+        self.execute_async(config)?.wait()
     }
 
     pub(crate) fn with_graph<R>(&self, f: impl FnOnce(&mut GraphBuilder) -> R) -> R {
