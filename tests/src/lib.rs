@@ -6,6 +6,7 @@
 //! - [`state_size`]: state many times its memory budget (`bin state_size`).
 //! - [`chaos`]: kills the real binary again and again and compares what it wrote (`bin chaos`).
 //! - [`gated`]: a source that goes on only as far as a test lets it.
+//! - [`mix`]: numbers that look drawn, and are not.
 //! - [`program`]: the binary `hurtig`, built and run as its users do.
 //! - [`scratch`]: directories whose contents may be thrown away.
 //!
@@ -15,6 +16,7 @@ pub mod all_at_once;
 pub mod bench;
 pub mod chaos;
 pub mod gated;
+pub mod mix;
 pub mod peer_gen;
 pub mod program;
 pub mod repeating_files;

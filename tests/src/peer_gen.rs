@@ -17,7 +17,7 @@ use hurtig_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{all_at_once::AllAtOnce, stop::Stop};
+use crate::{all_at_once::AllAtOnce, mix::mix, stop::Stop};
 
 /// The event time of the first reading.
 pub const T0: i64 = 1_700_000_000_000;
@@ -54,14 +54,6 @@ pub struct Reading {
     pub voltage: f64,
     /// `r-07`
     pub region: CompactString,
-}
-
-#[inline(always)]
-fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// Reading `i` of a fleet of `m` meters.

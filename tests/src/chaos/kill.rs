@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
-use crate::state_size::source::mix;
+use crate::mix::mix;
 
 /// The places in the code where it can be told to die, and at which of the first so many visits.
 const FAILPOINTS: [(&str, u64); 7] = [

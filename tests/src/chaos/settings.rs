@@ -15,7 +15,7 @@ use crate::program::real_meters;
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// How many times the job is killed at least, half of these at random moments; campaigns begin
-    /// until that is so, and until it has died at every failpoint
+    /// until that is so, until it has died at every failpoint, and until each setup had its turn
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub rounds: u64,
 
@@ -73,15 +73,17 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// That of campaign number `campaign`, from 1: all of them in turn.
+    /// All of them, in turn.
+    pub const ALL: [Setup; 4] = [
+        Setup { readings: Readings::Fleet, backend: "rocksdb" },
+        Setup { readings: Readings::Meters, backend: "rocksdb" },
+        Setup { readings: Readings::Fleet, backend: "heap" },
+        Setup { readings: Readings::Meters, backend: "heap" },
+    ];
+
+    /// That of campaign number `campaign`, from 1.
     pub fn of(campaign: u64) -> Self {
-        const ALL: [Setup; 4] = [
-            Setup { readings: Readings::Fleet, backend: "rocksdb" },
-            Setup { readings: Readings::Meters, backend: "rocksdb" },
-            Setup { readings: Readings::Fleet, backend: "heap" },
-            Setup { readings: Readings::Meters, backend: "heap" },
-        ];
-        ALL[(campaign.saturating_sub(1) % ALL.len() as u64) as usize]
+        Setup::ALL[(campaign.saturating_sub(1) % Setup::ALL.len() as u64) as usize]
     }
 }
 

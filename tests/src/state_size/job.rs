@@ -10,8 +10,11 @@ use hurtig_operators::{
 use hurtig_state::{Key, ValueState, ValueStateDescriptor};
 use serde::{Deserialize, Serialize};
 
-use super::source::{Deed, Deeds, Step, mix};
-use crate::bench::tally::{CountingSink, Tally};
+use super::source::{Deed, Deeds, Step};
+use crate::{
+    bench::tally::{CountingSink, Tally},
+    mix::mix,
+};
 
 /// What the state is keyed by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -12,7 +12,7 @@ use hurtig_engine::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::all_at_once::AllAtOnce;
+use crate::{all_at_once::AllAtOnce, mix::mix};
 
 /// How many splits there are.
 const SPLITS: u64 = 4;
@@ -75,15 +75,6 @@ impl Deeds {
     pub fn count(&self) -> u64 {
         self.keys + self.updates + self.keys
     }
-}
-
-/// Splitmix64: every number has another, and neighbours are far apart.
-#[inline]
-pub fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// Every fourth deed.

@@ -13,16 +13,14 @@ fn state_size(line: &str) -> Said {
 
 #[test]
 fn state_ten_times_its_memory_is_kept_and_restored() {
-    for key in ["number", "text"] {
-        let said = state_size(&format!("--keys 300000 --updates 100000 --state-memory 1 --key {key} --json"));
-        assert_eq!(said.code, Some(0), "{said:?}");
-        let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
-        assert!(report["times_budget"].as_f64() > Some(10.0), "{report}");
-        assert!(report["peak_memory_bytes"].as_u64() < report["bound_bytes"].as_u64(), "{report}");
-        assert!(report["restore_seconds"].as_f64() > Some(0.0), "{report}");
-        for phase in [&report["phases"][0], &report["phases"][1]] {
-            assert!(phase["checkpoint"]["full_bytes"].as_u64() > Some(0), "{report}");
-        }
+    let said = state_size("--keys 300000 --updates 50000 --state-memory 1 --key text --json");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let report: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+    assert!(report["times_budget"].as_f64() > Some(10.0), "{report}");
+    assert!(report["peak_memory_bytes"].as_u64() < report["bound_bytes"].as_u64(), "{report}");
+    assert!(report["restore_seconds"].as_f64() > Some(0.0), "{report}");
+    for phase in [&report["phases"][0], &report["phases"][1]] {
+        assert!(phase["checkpoint"]["full_bytes"].as_u64() > Some(0), "{report}");
     }
 }
 
