@@ -44,3 +44,20 @@ impl<T: Data, H: Head, Op: OperatorFactory<H::Item, Out = T>> DataStream<T, Fuse
         self.transform("Filter", Filter { keep })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hurtig_engine::{Origin, harness::OneInputHarness};
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_as_it_was() {
+        let mut harness = OneInputHarness::new(Filter { keep: |n: &u64| n % 2 == 0 }).expect("started");
+        let record = |n| Record { value: n, timestamp: n as i64, origin: Origin::new(1, n) };
+        for n in 0..6 {
+            harness.push_record(record(n)).expect("taken");
+        }
+        assert_eq!(harness.take(), [record(0), record(2), record(4)]);
+    }
+}

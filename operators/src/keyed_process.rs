@@ -154,6 +154,13 @@ pub struct KeyedProcess<K, F, P> {
     _key: std::marker::PhantomData<fn() -> K>,
 }
 
+impl<K, F, P> KeyedProcess<K, F, P> {
+    /// `function` over records whose key `key` finds.
+    pub(crate) fn new(key: F, function: P) -> Self {
+        KeyedProcess { key, function, _key: std::marker::PhantomData }
+    }
+}
+
 impl<K, F: Clone, P: Clone> Clone for KeyedProcess<K, F, P> {
     fn clone(&self) -> Self {
         KeyedProcess { key: self.key.clone(), function: self.function.clone(), _key: self._key }
@@ -262,6 +269,106 @@ where
         P: KeyedProcessFunction<K, T>,
     {
         let key = self.key.clone();
-        self.transform("KeyedProcess", KeyedProcess { key, function, _key: std::marker::PhantomData })
+        self.transform("KeyedProcess", KeyedProcess::new(key, function))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hurtig_state::{ValueState, ValueStateDescriptor};
+
+    use super::*;
+    use crate::subtasks::{BACKENDS, Subtasks};
+
+    /// Counts a key's records; says the count when the event time that the last one asked for has
+    /// come, and again when so much processing time has.
+    #[derive(Clone, Default)]
+    struct Countdown {
+        count: ValueState<u64>,
+    }
+
+    /// What the value of a record asks for.
+    type Wish = (u32, i64);
+
+    impl KeyedProcessFunction<u32, Wish> for Countdown {
+        type Out = (u32, u64, bool);
+
+        fn open(&mut self, ctx: &mut KeyedContextOf<'_, u32>) -> Result<()> {
+            self.count = ctx.state().value_state(ValueStateDescriptor::new("count"))?;
+            Ok(())
+        }
+
+        fn process_element<O: Output<Self::Out>>(
+            &mut self,
+            (_, at): Wish,
+            ctx: &mut KeyedContextOf<'_, u32>,
+            _out: &mut Collector<'_, O>,
+        ) -> Result<()> {
+            *self.count.get_or_insert_with(ctx, || 0)? += 1;
+            if at < 0 {
+                ctx.delete_event_time_timer(-at)?;
+                return ctx.delete_processing_time_timer(-at * 10);
+            }
+            // Twice is once.
+            ctx.register_event_time_timer(at)?;
+            ctx.register_event_time_timer(at)?;
+            ctx.register_processing_time_timer(at * 10)
+        }
+
+        fn on_timer<O: Output<Self::Out>>(
+            &mut self,
+            timer: Timer,
+            ctx: &mut KeyedContextOf<'_, u32>,
+            out: &mut Collector<'_, O>,
+        ) -> Result<()> {
+            let count = self.count.value(ctx)?.copied().unwrap_or(0);
+            let event_time = matches!(timer, Timer::EventTime(_));
+            assert!(!event_time || ctx.current_watermark() >= timer.timestamp());
+            assert!(event_time || ctx.current_processing_time() >= timer.timestamp());
+            out.collect((*ctx.current_key(), count, event_time));
+            Ok(())
+        }
+    }
+
+    type Factory = KeyedProcess<u32, fn(&Wish) -> u32, Countdown>;
+
+    fn factory() -> Factory {
+        KeyedProcess::new(|(key, _)| *key, Countdown::default())
+    }
+
+    #[test]
+    fn timers_of_both_kinds_fire_once_and_also_after_a_restore_at_another_parallelism() {
+        let key = |(key, _): &Wish| *key;
+        for backend in BACKENDS {
+            let dir = tempfile::tempdir().expect("dir");
+            let at = |p: &str| dir.path().join(p);
+            let mut two = Subtasks::start(&factory(), key, 2, backend, &at("two"), &[]);
+            for k in 0..30 {
+                two.push_at((k, 100 + i64::from(k)), 0);
+            }
+            two.push_at((3, -103), 0);
+            two.watermark(109);
+            let fired = |keys: std::ops::Range<u32>, event_time, factor| -> Vec<(i64, (u32, u64, bool))> {
+                let keys = keys.filter(|k| *k != 3);
+                keys.map(|k| ((100 + i64::from(k)) * factor, (k, 1, event_time))).collect()
+            };
+            assert_eq!(two.take(), fired(0..10, true, 1), "{backend:?}");
+            two.watermark(109);
+            two.processing_time(1_049);
+            assert_eq!(two.take(), fired(0..5, false, 10), "{backend:?}");
+
+            let mut three = Subtasks::start(&factory(), key, 3, backend, &at("three"), &two.snapshot());
+            three.processing_time(1_099);
+            assert_eq!(three.take(), fired(5..10, false, 10), "{backend:?}");
+            three.watermark(119);
+            assert_eq!(three.take(), fired(10..20, true, 1), "{backend:?}");
+
+            let mut one = Subtasks::start(&factory(), key, 1, backend, &at("one"), &three.snapshot());
+            one.push_at((29, 200), 0);
+            one.watermark(i64::MAX);
+            let mut rest = fired(20..29, true, 1);
+            rest.extend([(129, (29, 2, true)), (200, (29, 2, true))]);
+            assert_eq!(one.take(), rest, "{backend:?}");
+        }
     }
 }

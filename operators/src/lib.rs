@@ -17,6 +17,8 @@ pub mod process;
 pub mod reduce;
 pub mod sink_operator;
 pub mod stream;
+#[cfg(test)]
+mod subtasks;
 pub mod window;
 
 pub use hurtig_engine as engine;

@@ -56,3 +56,25 @@ impl<T: Data, H: Head, Op: OperatorFactory<H::Item, Out = T>> DataStream<T, Fuse
         self.transform("Map", Map { function, _out: std::marker::PhantomData })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hurtig_engine::{Origin, harness::OneInputHarness};
+
+    use super::*;
+
+    #[test]
+    fn a_value_changes_and_keeps_its_time_and_place() {
+        let mut calls = 0;
+        let function = move |n: u64| {
+            calls += 1;
+            format!("{calls}: {n}")
+        };
+        let mut harness = OneInputHarness::new(Map { function, _out: std::marker::PhantomData }).expect("started");
+        harness.push_record(Record { value: 7, timestamp: 70, origin: Origin::new(1, 2) }).expect("taken");
+        harness.push(8).expect("taken");
+        harness.end_of_input().expect("ended");
+        let first = Record { value: "1: 7".to_owned(), timestamp: 70, origin: Origin::new(1, 2) };
+        assert_eq!(harness.take(), [first, Record::new("2: 8".to_owned())]);
+    }
+}

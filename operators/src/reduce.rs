@@ -64,3 +64,31 @@ where
         self.process(Reduce { reduce, current: ValueState::default() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subtasks::{BACKENDS, Subtasks};
+
+    #[test]
+    fn each_record_gives_the_result_so_far_also_after_a_restore() {
+        type Amount = (u32, i64);
+        type Add = fn(Amount, Amount) -> Amount;
+        let add: Add = |a, b| (a.0, a.1 + b.1);
+        let key: fn(&Amount) -> u32 = |a| a.0;
+        let factory = KeyedProcess::new(key, Reduce { reduce: add, current: ValueState::default() });
+        for backend in BACKENDS {
+            let dir = tempfile::tempdir().expect("dir");
+            let mut one = Subtasks::start(&factory, key, 1, backend, &dir.path().join("one"), &[]);
+            for (n, amount) in [(1, 5), (2, 7), (1, -2), (1, 10)].into_iter().enumerate() {
+                one.push_at(amount, n as i64);
+            }
+            assert_eq!(one.take(), [(0, (1, 5)), (1, (2, 7)), (2, (1, 3)), (3, (1, 13))], "{backend:?}");
+            let mut two = Subtasks::start(&factory, key, 2, backend, &dir.path().join("two"), &one.snapshot());
+            for (n, amount) in [(2, 1), (1, 1), (3, 1)].into_iter().enumerate() {
+                two.push_at(amount, n as i64);
+            }
+            assert_eq!(two.take(), [(0, (2, 8)), (1, (1, 14)), (2, (3, 1))], "{backend:?}");
+        }
+    }
+}

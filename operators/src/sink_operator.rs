@@ -145,3 +145,69 @@ impl<T: 'static, W: SinkWriter<T>> Operator<T> for SinkOperator<W> {
         self.uncommitted.retain(|(id, _)| *id > checkpoint);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use hurtig_engine::{harness::OneInputHarness, operator::Then, task::pool::Ticket};
+
+    use super::*;
+    use crate::flat_map::FlatMap;
+
+    /// Takes a hundred records; then they must go over the pool before there is room again.
+    #[derive(Clone, Default)]
+    struct Narrow {
+        /// The most that ever waited.
+        most: Arc<AtomicUsize>,
+    }
+
+    const ROOM: usize = 100;
+
+    struct NarrowWriter {
+        sink: Narrow,
+        ctx: WriterContext,
+        waiting: usize,
+        away: Option<Ticket<()>>,
+    }
+
+    impl Sink<u64> for Narrow {
+        type Writer = NarrowWriter;
+
+        fn writer(&self, ctx: WriterContext, _restored: Vec<Vec<u8>>) -> Result<NarrowWriter> {
+            Ok(NarrowWriter { sink: self.clone(), ctx, waiting: 0, away: None })
+        }
+    }
+
+    impl SinkWriter<u64> for NarrowWriter {
+        fn write(&mut self, _record: Record<u64>, _ctx: &mut SinkContext<'_>) -> Result<()> {
+            self.waiting += 1;
+            self.sink.most.fetch_max(self.waiting, SeqCst);
+            Ok(())
+        }
+
+        fn ready(&mut self, ctx: &mut SinkContext<'_>) -> Result<bool> {
+            Ok(self.waiting < ROOM || self.flush(ctx)?)
+        }
+
+        fn flush(&mut self, ctx: &mut SinkContext<'_>) -> Result<bool> {
+            if self.waiting > 0 && self.away.get_or_insert_with(|| self.ctx.pool.spawn(|| ())).poll()?.is_some() {
+                ctx.written(std::mem::take(&mut self.waiting) as u64);
+                self.away = None;
+            }
+            Ok(self.waiting == 0)
+        }
+    }
+
+    #[test]
+    fn a_writer_that_has_enough_stops_what_is_before_it_in_its_chain() {
+        let sink = Narrow::default();
+        let chain = Then::new(FlatMap::new(|n: u64| 0..n), SinkFactory::new(Arc::new(sink.clone())));
+        let mut harness = OneInputHarness::new(chain).expect("started");
+        harness.push(10_000).expect("taken");
+        harness.push(1).expect("taken");
+        let counters = harness.snapshot().expect("the books balance").counters;
+        assert_eq!((counters["read"], counters["written"]), (10_001, 10_001));
+        assert_eq!(sink.most.load(SeqCst), ROOM);
+    }
+}

@@ -24,6 +24,8 @@
 mod assigner;
 mod operator;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use assigner::{TimeWindow, TumblingEventTimeWindows};
 pub use operator::{WindowAggregate, WindowOperator};

@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use hurtig_engine::record::Record;
@@ -78,6 +77,7 @@ fn a_crash_between_two_renames_or_in_a_flush() {
     let e = next.flush().expect_err("the failpoint").to_string();
     fail::remove("sink-flush");
     assert!(e.contains("sink-flush"), "{e}");
+    // As a restart does: it waits for what the failed attempt still has with the pool.
     drop(next);
     let mut last = SinkHarness::start(&by_day(dir.path()), "3").expect("started");
     for n in 10..20 {
@@ -85,8 +85,6 @@ fn a_crash_between_two_renames_or_in_a_flush() {
     }
     last.checkpoint().expect("committed");
     assert_eq!(all(dir.path()), (0..20).collect::<Vec<_>>());
-    // Wait for what the failed attempt still had with the pool.
-    std::thread::sleep(Duration::from_millis(200));
     last.committer.as_mut().expect("a committer").remove_orphans().expect("removed");
     let (_, pending) = files(dir.path());
     assert!(pending.is_empty(), "{pending:?}");

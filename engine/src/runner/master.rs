@@ -297,8 +297,8 @@ impl Master {
             graph: self.shared.graph.clone(),
             metrics: self.shared.metrics.clone(),
             // The run's id too: generations are counted in one place for checkpoints, but several runs
-            // may write to one lake.
-            attempt: format!("{:.8}g{}a{number}", self.shared.id, self.writer.generation()),
+            // may write to one lake. (The id's end: its beginning is the same for every run of a job.)
+            attempt: format!("{:.8}g{}a{number}", &self.shared.id[24..], self.writer.generation()),
             clock: self.config.clock.clone(),
             runtime: self.runtime.handle().clone(),
             under_way: self.attempt.under_way.clone(),

@@ -259,6 +259,7 @@ mod tests {
     fn a_slow_reader_is_waited_for_and_not_by_the_worker() {
         let (lets, sink) = piped();
         let mut harness = SinkHarness::start(&sink, "1").expect("started");
+        let lets = lets; // goes before the harness, which waits for it
         let ready = |h: &mut SinkHarness<u64, PrintSink<u64>>| {
             let mut ctx = SinkContext::new(&mut h.books, &mut h.letters, 0, 0);
             h.writer.ready(&mut ctx).expect("ready")

@@ -25,12 +25,16 @@ pub use source_harness::{Emitted, Letter, Output, SourceHarness};
 
 use std::sync::OnceLock;
 
-/// A small runtime, shared by all harnesses of a process.
-fn runtime() -> tokio::runtime::Handle {
-    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    let runtime = RUNTIME.get_or_init(|| {
-        let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).build();
-        built.unwrap_or_else(|e| panic!("a test's runtime cannot be started: {e}"))
-    });
-    runtime.handle().clone()
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// A small runtime.
+fn runtime() -> Runtime {
+    let built = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).build();
+    built.unwrap_or_else(|e| panic!("a test's runtime cannot be started: {e}"))
+}
+
+/// One for all source harnesses of a process: they leave nothing behind in it.
+fn shared_runtime() -> Handle {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(runtime).handle().clone()
 }

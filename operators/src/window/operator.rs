@@ -126,7 +126,7 @@ where
             if window.max_timestamp() > watermark {
                 break;
             }
-            if window.max_timestamp() > self.fired && self.fire(window, out)? == Progress::More {
+            if window.max_timestamp() > self.fired && (self.fire(window, out)? == Progress::More || out.is_full()) {
                 return Ok(Progress::More);
             }
             if window.max_timestamp().saturating_add(self.settings.lateness) <= watermark {

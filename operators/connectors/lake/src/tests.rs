@@ -207,3 +207,17 @@ fn orphans_go_when_the_job_starts_again() {
     assert_eq!(files(dir.path()).len(), 1);
     assert_eq!(read_all(dir.path()), [reading(1)]);
 }
+
+#[test]
+fn a_panic_of_the_users_own_code_is_not_taken_for_a_full_disk() {
+    let dir = tempfile::tempdir().expect("dir");
+    let schema = ParquetSchema::new(Reading::schema(), |rows: &[Reading]| match rows[0].wh {
+        13 => panic!("no such reading"),
+        _ => Reading::to_batch(rows),
+    });
+    let mut harness = SinkHarness::start(&ParquetSink::new(dir.path(), schema), "1").expect("started");
+    harness.write(Record::at(reading(13), 0)).expect("gathered");
+    let e = harness.flush().expect_err("the panic").to_string();
+    assert!(e.contains("panic on the pool: no such reading"), "{e}");
+    assert!(e.contains("the sink") && !e.contains("make room") && !e.contains('\n'), "{e}");
+}

@@ -186,6 +186,7 @@ fn few_files_are_open_and_every_record_is_somewhere() {
         let day = if n % 2 == 0 { n % 4 / 2 } else { 2 + n / 2 % 50 };
         harness.write(event(n, day as i64 * DAY)).expect("written");
         assert!(harness.writer.open_files() <= 4);
+        assert!(harness.writer.closing_files() <= 2 * 2 + 1, "one more than what makes it say that it is not ready");
     }
     let committables = harness.flush().expect("flushed");
     harness.commit(&committables).expect("committed");
@@ -239,10 +240,16 @@ fn memory_is_bounded_and_the_writer_pushes_back() {
     let options = PartOptions { max_buffered_bytes: 50_000, max_in_flight: 1, ..PartOptions::default() };
     let sink = by_day(dir.path()).options(options);
     let mut harness = SinkHarness::start(&sink, "1").expect("started");
+    let mut most = 0;
     for n in 0..50_000 {
         harness.write(event(n, n as i64 % 40 * DAY)).expect("written");
+        let bytes = harness.writer.buffered_bytes();
+        assert!(bytes < 50_000 + 50, "{bytes} bytes wait");
+        most = most.max(bytes);
     }
+    assert!(most > 50_000, "the bound was never reached: {most}");
     harness.checkpoint().expect("committed");
+    assert_eq!(harness.writer.buffered_bytes(), 0);
     assert_eq!(all(dir.path()), (0..50_000).collect::<Vec<_>>());
     assert_eq!(visible(dir.path()).len(), 40);
 }
@@ -263,19 +270,22 @@ fn records_that_cannot_be_written_are_letters() {
         }
     }
     let dir = tempfile::tempdir().expect("dir");
-    let sink = JsonFilesSink::<Odd>::new(dir.path())
-        .partition_by(PartitionBy::custom(|o: &Odd| if o.0 == 6 { "../up".into() } else { format!("n={}", o.0 % 4) }));
+    let sink = JsonFilesSink::<Odd>::new(dir.path()).partition_by(PartitionBy::custom(|o: &Odd| match o.0 {
+        6 => "../up".into(),
+        8 => format!("n={}", "8".repeat(300)),
+        n => format!("n={}", n % 4),
+    }));
     let mut harness = SinkHarness::start(&sink, "1").expect("started");
-    for n in 0..8 {
+    for n in 0..9 {
         harness.write(Record { value: Odd(n), timestamp: 5, origin: Origin::new(1, n) }).expect("written");
     }
     harness.checkpoint().expect("committed");
     assert_eq!(all(dir.path()), [0, 2, 4]);
     assert_eq!(content(dir.path()).keys().collect::<Vec<_>>(), ["n=0", "n=2"], "no file without a record");
     let letters: BTreeSet<_> = harness.letters.iter().map(|(o, t, raw, _)| (o.position(), *t, raw.clone())).collect();
-    assert_eq!(letters.len(), 5);
+    assert_eq!(letters.len(), 6);
     assert!(letters.contains(&(3, 5, b"{\"n\":3".to_vec())) && letters.contains(&(6, 5, b"{\"n\":6}".to_vec())));
-    assert!(harness.books.balance() && harness.books.dead_lettered == 5);
+    assert!(harness.books.balance() && harness.books.dead_lettered == 6);
 
     // Without a timestamp there is no partition in time.
     let sink = JsonFilesSink::<u64>::new(dir.path()).partition_by(PartitionBy::event_time(EventTimePartition::Hour));

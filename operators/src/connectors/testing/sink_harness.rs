@@ -9,11 +9,13 @@ use hurtig_engine::{
     task::pool::{Pool, Waker},
     time::{Clock, MIN_WATERMARK, ManualClock},
 };
+use tokio::runtime::Runtime;
 
 /// A refused record: origin, time, raw form, reason.
 pub type Refused = (Origin, i64, Vec<u8>, String);
 
-/// One writer and the committer of its sink.
+/// One writer and the committer of its sink. Dropping it is the end of an attempt: it waits for
+/// what the writer still has with the pool.
 pub struct SinkHarness<T, S: Sink<T>> {
     /// The writer.
     pub writer: S::Writer,
@@ -25,6 +27,8 @@ pub struct SinkHarness<T, S: Sink<T>> {
     pub letters: Vec<Refused>,
     /// The clock the writer was given, standing at 0.
     pub clock: Arc<ManualClock>,
+    /// The last to go: going, it waits.
+    _runtime: Runtime,
 }
 
 impl<T, S: Sink<T>> SinkHarness<T, S> {
@@ -36,6 +40,7 @@ impl<T, S: Sink<T>> SinkHarness<T, S> {
     /// A subtask in an attempt.
     pub fn start_subtask(sink: &S, uid: &str, subtask: usize, attempt: &str) -> Result<Self> {
         let clock = Arc::new(ManualClock::new(0));
+        let runtime = super::runtime();
         let committer =
             sink.committer(CommitterContext { job: "job".into(), uid: uid.into(), name: "the sink".into() })?;
         let writer = sink.writer(
@@ -47,12 +52,13 @@ impl<T, S: Sink<T>> SinkHarness<T, S> {
                 parallelism: subtask + 1,
                 attempt: attempt.into(),
                 clock: clock.clone() as Arc<dyn Clock>,
-                pool: Pool::new(super::runtime(), Waker::default()),
-                runtime: super::runtime(),
+                pool: Pool::new(runtime.handle().clone(), Waker::default()),
+                runtime: runtime.handle().clone(),
             },
             Vec::new(),
         )?;
-        Ok(SinkHarness { writer, committer, books: Books::default(), letters: Vec::new(), clock })
+        let (books, letters) = (Books::default(), Vec::new());
+        Ok(SinkHarness { writer, committer, books, letters, clock, _runtime: runtime })
     }
 
     fn with<R>(&mut self, f: impl FnOnce(&mut S::Writer, &mut SinkContext<'_>) -> R) -> R {

@@ -144,7 +144,7 @@ impl<S: Source> SourceHarness<S> {
             parallelism: 1,
             clock: clock.clone() as Arc<dyn Clock>,
             waker: Waker::default(),
-            runtime: super::runtime(),
+            runtime: super::shared_runtime(),
         })?;
         Ok(SourceHarness { reader, clock, names: BTreeMap::new() })
     }

@@ -1,0 +1,8 @@
+//! Whole jobs on the local runner: results, restarts, savepoints, rescaling, files.
+
+mod committed;
+mod files;
+mod jobs;
+mod numbers;
+mod restarts;
+mod streams;
