@@ -10,7 +10,9 @@ use hurtig_state::BackendKind;
 use hurtig_tests::gated::Gate;
 
 use self::jobs::{Bombs, JOBS, Job, Making};
-use crate::support::{Watched, books_hold, checkpoint, config, copy, directory, lines_below, submit, until_closed};
+use crate::support::{
+    Watched, books_hold, checkpoint, config, copy, directory, lines_below, submit, until_closed, until_running,
+};
 
 const BACKENDS: [BackendKind; 2] = [BackendKind::RocksDb, BackendKind::Heap];
 
@@ -86,6 +88,7 @@ fn with_failures() {
             let bombs = Bombs::after(&[2, 22, 23, 49, 70].map(|hundredths| readings as i64 * hundredths / 100));
             let making = Making { parallelism: 2, out: &out, gate: &gate, bombs: &bombs, readings };
             let handle = start(job, &making, config(&dir.path().join("data"), backend));
+            until_running(&handle);
             for _ in 0..4 {
                 gate.let_through(readings as i64 / 6);
                 until_closed(&handle, &gate);

@@ -10,7 +10,7 @@ use std::{
 use hurtig_engine::{
     Result,
     graph::JobGraph,
-    runner::{CheckpointSettings, JobConfig, JobHandle, LocalRunner, RestartStrategy, SinkBooks},
+    runner::{CheckpointSettings, JobConfig, JobHandle, JobState, LocalRunner, RestartStrategy, SinkBooks},
     time::ms,
 };
 use hurtig_state::BackendKind;
@@ -69,6 +69,14 @@ pub fn submit(graph: JobGraph, config: JobConfig) -> Result<Watched> {
         }
     });
     Ok(Watched { handle, _done: done })
+}
+
+/// Waits until all tasks run: what fails before that is not tried again.
+pub fn until_running(handle: &JobHandle) {
+    while handle.state() != JobState::Running {
+        let ended = handle.wait_timeout(ms(1)).expect("the job starts");
+        assert!(ended.is_none(), "the job has ended before it ran");
+    }
 }
 
 /// Takes a checkpoint, if need be after a restart: one that a failure has made impossible is asked
