@@ -48,7 +48,7 @@ step "build of the tests" cargo test "$@" --no-run
 # The same random histories every time; another seed looks elsewhere.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261123}
 printf '\n=== property tests with PROPTEST_RNG_SEED=%s\n' "$PROPTEST_RNG_SEED"
-step tests ${limit[@]+"${limit[@]}"} cargo test "$@" --no-fail-fast
+step tests ${limit[@]+"${limit[@]}"} scripts/s3.sh cargo test "$@" --no-fail-fast
 if cargo_has clippy; then
     step lints cargo clippy "$@" --all-targets -- -D warnings
 else
