@@ -32,6 +32,7 @@ mod tests;
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -81,6 +82,7 @@ pub fn serve(jobs: Jobs, addr: SocketAddr, runtime: &Handle) -> Result<RestServe
         tokio::net::TcpListener::from_std(listener).map_err(unusable)?
     };
     let (stop, stopped) = oneshot::channel::<()>();
+    let (end, ended) = mpsc::channel::<()>();
     let triggers = Triggers::default();
     let app = router(Api { jobs: jobs.clone(), triggers: triggers.clone() });
     runtime.spawn(async move {
@@ -98,8 +100,9 @@ pub fn serve(jobs: Jobs, addr: SocketAddr, runtime: &Handle) -> Result<RestServe
             result = served => if let Err(e) = result { tracing::warn!("REST ended: {e}") },
             () = sampled => {}
         }
+        drop(end);
     });
-    Ok(RestServer { local_addr, stop: Some(stop), triggers })
+    Ok(RestServer { local_addr, stop: Some(stop), ended, triggers })
 }
 
 /// A running server. It ends when it is dropped.
@@ -107,6 +110,8 @@ pub fn serve(jobs: Jobs, addr: SocketAddr, runtime: &Handle) -> Result<RestServe
 pub struct RestServer {
     local_addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
+    /// Closed when the last answer is out.
+    ended: mpsc::Receiver<()>,
     triggers: Triggers,
 }
 
@@ -123,6 +128,8 @@ impl RestServer {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
+        // Fetched is not yet sent.
+        let _ = self.ended.recv_timeout(GRACE);
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex, atomic::Ordering::Relaxed},
+    sync::{Arc, Condvar, Mutex, atomic::Ordering::Relaxed, mpsc},
 };
 
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ use crate::{
     graph::plan::{stable_id, tests::sample},
     runner::{
         JobConfig, JobHandle, JobState,
-        handle::{ExceptionInfo, JobStatus, Shared, SinkBooks},
+        handle::{ExceptionInfo, JobStatus, Request, Shared, SinkBooks},
+        master::MasterEvent,
     },
     sink::Books,
     task::TaskMetrics,
@@ -326,6 +327,67 @@ fn a_savepoint_is_asked_for_and_polled() {
 
     let (status, body) = served.ask(&format!("POST /jobs/{JID}/stop"), "{not json");
     assert_eq!(status, 400, "{body}");
+}
+
+/// Answers as a master does, and tells what it was asked.
+fn with_master(served: &Served) -> mpsc::Receiver<String> {
+    let (mailbox, events) = mpsc::channel();
+    *served.handle.shared.mailbox.lock().expect("mailbox") = Some(mailbox);
+    let (tell, asked) = mpsc::channel();
+    let handle = served.handle.clone();
+    std::thread::spawn(move || {
+        for event in events {
+            let MasterEvent::Request(request) = event else { continue };
+            let _ = tell.send(format!("{request:?}"));
+            match request {
+                Request::Savepoint { directory, answer, .. } => {
+                    let _ = answer.send(Ok(format!("{}/savepoint-1", directory.unwrap_or_default())));
+                }
+                Request::Checkpoint { answer } => {
+                    let _ = answer.send(Ok("checkpoints/7".into()));
+                }
+                Request::Cancel => handle.shared.status.lock().expect("status").state = JobState::Canceled,
+            }
+        }
+    });
+    asked
+}
+
+#[test]
+fn what_is_asked_of_a_job_is_answered_as_flink_answers() {
+    let served = served();
+    let asked = with_master(&served);
+    let recorded: Value = serde_json::from_str(include_str!("tests/recorded.json")).expect("recorded answers");
+    let operation = |post: &str, body: &str, poll: &str| -> Value {
+        let (status, trigger) = served.ask(&format!("POST /v1/jobs/{JID}/{post}"), body);
+        assert_eq!(status, 202, "{trigger}");
+        assert_covers("savepoint_request", &recorded["savepoint_request"], &trigger);
+        let id = trigger["request-id"].as_str().unwrap_or_default();
+        loop {
+            let answer = served.get(&format!("/v1/jobs/{JID}/{poll}/{id}"));
+            if answer["status"]["id"] != "IN_PROGRESS" {
+                break answer;
+            }
+        }
+    };
+    let saved = operation("savepoints", r#"{"target-directory":"/s","cancel-job":false}"#, "savepoints");
+    assert_covers("savepoint_status", &recorded["savepoint_status"], &saved);
+    assert_eq!(saved["operation"]["location"], "/s/savepoint-1");
+    assert!(asked.recv().is_ok_and(|r| r.contains("kind: Savepoint")));
+
+    let stopped = operation("stop", r#"{"targetDirectory":"/t","drain":true}"#, "savepoints");
+    assert_covers("savepoint_status", &recorded["savepoint_status"], &stopped);
+    assert_eq!(stopped["operation"]["location"], "/t/savepoint-1");
+    assert!(asked.recv().is_ok_and(|r| r.contains("StopWithSavepoint { drain: true }")));
+
+    let checkpoint = operation("checkpoints", "", "checkpoints");
+    assert_covers("checkpoint_status", &recorded["checkpoint_status"], &checkpoint);
+    assert_eq!(checkpoint["operation"]["checkpointId"], 7);
+    assert!(asked.recv().is_ok_and(|r| r.contains("Checkpoint")));
+
+    let (status, body) = served.ask(&format!("PATCH /v1/jobs/{JID}?mode=cancel"), "");
+    assert_eq!((status, body), (202, json!({})));
+    assert_eq!(asked.recv().as_deref(), Ok("Cancel"));
 }
 
 #[test]
