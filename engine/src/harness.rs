@@ -114,6 +114,7 @@ impl<In: Data, F: OperatorFactory<In>> OneInputHarness<In, F> {
             max_parallelism: settings.max_parallelism,
             attempt: "a1".into(),
             clock: settings.clock.clone(),
+            slice_clock: settings.clock.clone(),
             waker: Waker::default(),
             runtime: runtime.handle().clone(),
             under_way: Default::default(),

@@ -57,6 +57,16 @@ pub trait Operator<In>: 'static {
     /// What it emits.
     type Out;
 
+    /// Says which records [`process`](Self::process) is going to be called with next, in this order.
+    /// An operator that looks things up can get them on their way; it need not do anything.
+    fn announce(&mut self, _records: &[Record<In>]) {}
+
+    /// The same, where `next` stands behind this operator: who hands records on as they are hands
+    /// the announcement on too.
+    fn announce_before<B: Operator<Self::Out>>(&mut self, records: &[Record<In>], _next: &mut B) {
+        self.announce(records);
+    }
+
     /// Works on one record.
     fn process<O: Output<Self::Out>>(&mut self, record: Record<In>, out: &mut O) -> Result<()>;
 
@@ -133,6 +143,11 @@ impl<T: 'static> OperatorFactory<T> for Identity {
 
 impl<T: 'static> Operator<T> for Identity {
     type Out = T;
+
+    #[inline]
+    fn announce_before<B: Operator<T>>(&mut self, records: &[Record<T>], next: &mut B) {
+        next.announce(records);
+    }
 
     #[inline]
     fn process<O: Output<T>>(&mut self, record: Record<T>, out: &mut O) -> Result<()> {
@@ -216,6 +231,11 @@ where
     type Out = B::Out;
 
     #[inline]
+    fn announce(&mut self, records: &[Record<In>]) {
+        self.first.announce_before(records, &mut self.second);
+    }
+
+    #[inline]
     fn process<O: Output<Self::Out>>(&mut self, record: Record<In>, out: &mut O) -> Result<()> {
         self.first.process(record, &mut Link { second: &mut self.second, out })
     }
@@ -297,6 +317,11 @@ impl<In, P: OperatorFactory<In>> OperatorFactory<In> for Named<P> {
 
 impl<In, P: Operator<In>> Operator<In> for Named<P> {
     type Out = P::Out;
+
+    #[inline]
+    fn announce(&mut self, records: &[Record<In>]) {
+        self.inner.announce(records);
+    }
 
     #[inline]
     fn process<O: Output<Self::Out>>(&mut self, record: Record<In>, out: &mut O) -> Result<()> {

@@ -10,6 +10,7 @@ use hurtig_engine::{
 use hurtig_state::{Key, KeyedContext, KeyedStateBackend};
 
 use crate::{
+    announced::Announced,
     collector::Collector,
     stream::{KeyedStream, KeyedTransformed},
 };
@@ -172,6 +173,7 @@ pub struct KeyedProcessOperator<K: Key, F, P> {
     key: F,
     function: P,
     backend: KeyedStateBackend<K>,
+    announced: Announced<K>,
     name: Arc<str>,
 }
 
@@ -192,7 +194,13 @@ where
         let watermark = restored.watermark.unwrap_or(hurtig_engine::time::MIN_WATERMARK);
         let now = ctx.clock().now_ms();
         function.open(&mut KeyedContextOf { backend: &mut backend, watermark, now })?;
-        Ok(KeyedProcessOperator { key: self.key.clone(), function, backend, name: ctx.name().into() })
+        Ok(KeyedProcessOperator {
+            key: self.key.clone(),
+            function,
+            backend,
+            announced: Announced::default(),
+            name: ctx.name().into(),
+        })
     }
 }
 
@@ -205,8 +213,21 @@ where
     type Out = P::Out;
 
     #[inline]
+    fn announce(&mut self, records: &[Record<In>]) {
+        let (key, backend) = (&self.key, &self.backend);
+        self.announced.replace(records.iter().map(|record| {
+            let key = key(&record.value);
+            let hash = backend.announce(&key);
+            (key, hash)
+        }));
+    }
+
+    #[inline]
     fn process<O: Output<P::Out>>(&mut self, record: Record<In>, out: &mut O) -> Result<()> {
-        self.backend.set_current_key((self.key)(&record.value));
+        match self.announced.next() {
+            Some((key, hash)) => self.backend.set_announced_key(key, hash),
+            None => self.backend.set_current_key((self.key)(&record.value)),
+        }
         let (watermark, now) = (out.ctx().current_watermark(), out.ctx().current_processing_time());
         let mut ctx = KeyedContextOf { backend: &mut self.backend, watermark, now };
         let mut out = Collector::new(out, record.timestamp, record.origin, &self.name);

@@ -6,6 +6,7 @@
 //! heavy ones are packages of their own. An operator that is not here is added from outside by
 //! [`DataStream::transform`](stream::DataStream::transform).
 
+mod announced;
 pub mod collector;
 pub mod connectors;
 pub mod filter;

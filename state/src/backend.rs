@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicI64;
 
 use serde::{Deserialize, Serialize};
 
+use crate::announce::KeyHash;
 use crate::core::Core;
 use crate::heap_file::Entries;
 use crate::restore::{Restored, restore};
@@ -174,6 +175,22 @@ impl<K: Key> KeyedStateBackend<K> {
     #[inline]
     pub fn set_current_key(&mut self, key: K) {
         self.core.set_key(key);
+    }
+
+    /// Gets what the states hold of `key` on its way; see [`set_announced_key`](Self::set_announced_key).
+    #[inline]
+    pub fn announce(&self, key: &K) -> KeyHash {
+        let hash = self.core.hasher.hash(key);
+        for slot in &self.slots {
+            slot.table.prefetch(hash);
+        }
+        KeyHash(hash)
+    }
+
+    /// Makes `key`, which was announced and got `hash`, the current key.
+    #[inline]
+    pub fn set_announced_key(&mut self, key: K, hash: KeyHash) {
+        self.core.set_hashed_key(key, hash.0);
     }
 
     /// The current key.

@@ -97,7 +97,14 @@ impl<K: Key> Core<K> {
 
     #[inline]
     pub(crate) fn set_key(&mut self, key: K) {
-        self.hash = self.hasher.hash(&key);
+        let hash = self.hasher.hash(&key);
+        self.set_hashed_key(key, hash);
+    }
+
+    #[inline]
+    pub(crate) fn set_hashed_key(&mut self, key: K, hash: u64) {
+        debug_assert_eq!(hash, self.hasher.hash(&key), "a key comes with its own hash");
+        self.hash = hash;
         self.epoch += 1;
         self.key = Some(key);
     }

@@ -7,6 +7,8 @@
 //! have all expired is dropped; at its memory limit the last layer goes on filling, which makes
 //! answers vaguer, never wrong.
 
+use crate::announce::prefetch;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -94,6 +96,18 @@ impl Filter {
         let hash = mix(hash);
         let mask = mask(hash);
         self.layers.iter().any(|layer| layer.contains(hash, &mask))
+    }
+
+    /// Gets the blocks of `hash` on their way; small layers are near anyway.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        const NEAR: usize = 1 << 12;
+        let hash = mix(hash);
+        for layer in self.layers.iter().filter(|layer| layer.blocks.len() > NEAR) {
+            if let Some(block) = layer.blocks.get(layer.position(hash)) {
+                prefetch(block);
+            }
+        }
     }
 
     /// Adds a key last touched at `stamp` (anything where there is no time to live); `may_grow`
@@ -194,6 +208,13 @@ impl Membership {
     /// Of a restored store.
     pub(crate) fn unknown(rebuild: Option<Rebuild>) -> Self {
         Self::Unknown { added: Filter::default(), rebuild }
+    }
+
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        if let Self::Known(filter) = self {
+            filter.prefetch(hash);
+        }
     }
 
     #[inline]

@@ -73,6 +73,7 @@
 //! - A key's state is touched by the one backend that owns its key group.
 //! - No wall clock and no randomness: the same calls give the same results.
 
+mod announce;
 mod backend;
 mod budget;
 mod clock;
@@ -108,6 +109,7 @@ mod upgrade;
 mod value;
 mod value_table;
 
+pub use announce::KeyHash;
 pub use backend::{BackendConfig, BackendKind, KeyedContext, KeyedStateBackend};
 pub use budget::MemoryBudget;
 pub use clock::{Clock, ManualClock};

@@ -22,6 +22,7 @@ use std::marker::PhantomData;
 
 use hashbrown::HashTable;
 
+use crate::announce::prefetch_entry;
 use crate::backend::{KeyedContext, SlotId};
 use crate::core::Core;
 use crate::descriptor::UpdateType;
@@ -527,6 +528,12 @@ impl<K: Key, V: StateValue> Table<K> for ListTable<K, V> {
         core.set_key(key);
         self.insert(core, items, stamps, true)?;
         Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, hash: u64) {
+        prefetch_entry(&self.entries, hash);
+        self.base.membership.prefetch(hash);
     }
 
     fn stats(&self, stats: &mut BackendStats) {

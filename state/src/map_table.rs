@@ -5,6 +5,7 @@ use std::hash::Hash;
 use hashbrown::HashTable;
 use serde::de::DeserializeOwned;
 
+use crate::announce::prefetch_entry;
 use crate::core::{Core, Hasher};
 use crate::descriptor::UpdateType;
 use crate::encoding::{append, prefix_end, read, split_stamp, take};
@@ -531,6 +532,12 @@ impl<K: Key, UK: MapKey, UV: StateValue> Table<K> for MapTable<K, UK, UV> {
         let hash = core.hasher.hash(&user);
         self.insert_slot(core, bucket, hash, user, Some(value), stamp);
         Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, hash: u64) {
+        prefetch_entry(&self.entries, hash);
+        self.base.membership.prefetch(hash);
     }
 
     fn stats(&self, stats: &mut BackendStats) {

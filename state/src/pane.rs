@@ -28,6 +28,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::announce::KeyHash;
 use crate::backend::{KeyedContext, KeyedStateBackend, SlotId};
 use crate::pane_table::PaneTable;
 use crate::{Key, Result, StateValue};
@@ -57,7 +58,36 @@ impl<A: StateValue> PaneState<A> {
         init: impl FnOnce() -> A,
     ) -> Result<&'a mut A> {
         let (core, table) = backend.table::<PaneTable<K, A>>(self.slot)?;
-        table.entry(core, window_start, key, init)
+        let hash = core.hasher.hash(key);
+        table.entry(core, window_start, key, hash, init)
+    }
+
+    /// Gets the accumulator of a window and key on its way; see
+    /// [`announced_entry`](Self::announced_entry).
+    #[inline]
+    pub fn announce<K: Key>(&self, backend: &mut KeyedStateBackend<K>, window_start: i64, key: &K) -> KeyHash {
+        let hash = backend.core.hasher.hash(key);
+        // Of a wrong handle the access itself will tell.
+        if let Ok((_, table)) = backend.table::<PaneTable<K, A>>(self.slot) {
+            table.prefetch_entry(window_start, hash);
+        }
+        KeyHash(hash)
+    }
+
+    /// [`entry`](Self::entry) of a key that was announced and got `hash`.
+    ///
+    /// # Errors
+    /// As [`entry`](Self::entry).
+    #[inline]
+    pub fn announced_entry<'a, K: Key>(
+        &self,
+        backend: &'a mut KeyedStateBackend<K>,
+        window_start: i64,
+        (key, hash): (&K, KeyHash),
+        init: impl FnOnce() -> A,
+    ) -> Result<&'a mut A> {
+        let (core, table) = backend.table::<PaneTable<K, A>>(self.slot)?;
+        table.entry(core, window_start, key, hash.0, init)
     }
 
     /// The accumulator of a window and key, if there is one.

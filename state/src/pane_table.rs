@@ -2,6 +2,7 @@
 
 use hashbrown::HashTable;
 
+use crate::announce::prefetch_entry;
 use crate::core::{Core, Hasher};
 use crate::encoding::{append, append_key_group, key_group_bound, ordered_time, read, read_ordered_time};
 use crate::filter::Membership;
@@ -80,8 +81,10 @@ impl<K: Key, A: StateValue> PaneTable<K, A> {
         core: &mut Core<K>,
         start: i64,
         key: &K,
+        hash: u64,
         init: impl FnOnce() -> A,
     ) -> Result<&mut A> {
+        debug_assert_eq!(hash, core.hasher.hash(key), "a key comes with its own hash");
         if self.base.pressure {
             self.relieve(core)?;
         }
@@ -89,7 +92,6 @@ impl<K: Key, A: StateValue> PaneTable<K, A> {
             Some(pane) if pane.start == start => self.last,
             _ => self.switch_to(core, start)?,
         };
-        let hash = core.hasher.hash(key);
         let bucket = match self.panes[at].entries.find_bucket_index(hash, |entry| entry.key == *key) {
             Some(bucket) => bucket,
             None => self.insert(core, at, hash, key, init)?,
@@ -110,6 +112,17 @@ impl<K: Key, A: StateValue> PaneTable<K, A> {
             self.base.pressure = true;
         }
         Ok(&mut entry.accumulator)
+    }
+
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, start: i64, hash: u64) {
+        let pane = match self.panes.get(self.last) {
+            Some(pane) if pane.start == start => Some(pane),
+            _ => self.position(start).and_then(|at| self.panes.get(at)),
+        };
+        if let Some(pane) = pane {
+            prefetch_entry(&pane.entries, hash);
+        }
     }
 
     pub(crate) fn get(&mut self, core: &mut Core<K>, start: i64, key: &K) -> Result<Option<&A>> {

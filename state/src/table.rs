@@ -32,6 +32,9 @@ pub(crate) trait Table<K: Key>: 'static {
     /// All restored entries were loaded.
     fn loaded(&mut self) {}
 
+    /// Gets what it holds under a key's hash on its way.
+    fn prefetch(&self, _hash: u64) {}
+
     /// Adds what it holds.
     fn stats(&self, stats: &mut BackendStats);
 }

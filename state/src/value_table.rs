@@ -3,6 +3,7 @@
 
 use hashbrown::HashTable;
 
+use crate::announce::prefetch_entry;
 use crate::core::Core;
 use crate::descriptor::{AggregateFunction, UpdateType};
 use crate::encoding::{append, read, split_stamp, take};
@@ -410,6 +411,8 @@ impl<K: Key, V: StateValue, X: 'static> Table<K> for ValueTable<K, V, X> {
         let now = if self.base.ttl.is_some() { core.now() } else { 0 };
         let mut run = std::mem::take(&mut core.run);
         run.clear();
+        // The filter's blocks lie anywhere in megabytes: some are on their way while others are set.
+        let mut stored: Vec<(u64, i64)> = Vec::with_capacity(32);
         for entry in &mut self.entries {
             if !entry.flags.dirty() {
                 continue;
@@ -424,12 +427,17 @@ impl<K: Key, V: StateValue, X: 'static> Table<K> for ValueTable<K, V, X> {
             }
             append_entry(core, &self.base, &mut run, entry)?;
             if entry.value.is_some() {
-                self.base.remember(hash, entry.stamp);
+                self.base.membership.prefetch(hash);
+                stored.push((hash, entry.stamp));
+                if stored.len() == stored.capacity() {
+                    stored.drain(..).for_each(|(hash, stamp)| self.base.remember(hash, stamp));
+                }
             }
             if run.size() > limit {
                 core.write_run(self.base.table, &mut run)?;
             }
         }
+        stored.drain(..).for_each(|(hash, stamp)| self.base.remember(hash, stamp));
         core.write_run(self.base.table, &mut run)?;
         run.shrink(1 << 20);
         core.run = run;
@@ -464,6 +472,12 @@ impl<K: Key, V: StateValue, X: 'static> Table<K> for ValueTable<K, V, X> {
             entry.stamp = stamp;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, hash: u64) {
+        prefetch_entry(&self.entries, hash);
+        self.base.membership.prefetch(hash);
     }
 
     fn stats(&self, stats: &mut BackendStats) {

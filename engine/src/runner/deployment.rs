@@ -8,6 +8,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use hurtig_state::ManualClock;
+
 use super::restore::Shares;
 use crate::{
     error::{Error, Result},
@@ -155,6 +157,7 @@ impl Deployment {
                 max_parallelism: self.graph.max_parallelism,
                 attempt: format!("{}s{w}", self.attempt),
                 clock: self.clock.clone(),
+                slice_clock: Arc::new(ManualClock::new(self.clock.now_ms())),
                 waker: waker.clone(),
                 runtime: self.runtime.clone(),
                 under_way: self.under_way.clone(),

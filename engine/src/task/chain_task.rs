@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use hurtig_state::ManualClock;
+
 use super::{Activity, Events, SnapshotContext, Task, TaskCommand, TaskContext, TaskEvent, TaskMetrics, TaskOutput};
 use crate::{
     checkpoint::{Barrier, CheckpointId, SubtaskSnapshot},
@@ -31,6 +33,7 @@ pub(crate) struct TaskCore<Op, O> {
     events: Events,
     snapshots: PathBuf,
     clock: Arc<dyn crate::time::Clock>,
+    slice_clock: Arc<ManualClock>,
     /// The barrier whose flush has begun, since when.
     flushing_since: Option<i64>,
 }
@@ -64,9 +67,16 @@ impl<Op, O> TaskCore<Op, O> {
             events: setup.events,
             snapshots: setup.snapshots,
             clock: setup.ctx.clock.clone(),
+            slice_clock: setup.ctx.slice_clock.clone(),
             flushing_since: None,
         };
         Ok((core, setup.inputs))
+    }
+
+    /// A slice of work begins.
+    pub fn begin_slice(&mut self, now: i64) {
+        self.ctx.now = now;
+        self.slice_clock.set(now);
     }
 
     /// Hands an event to the coordinator.
@@ -193,6 +203,10 @@ enum Stage<In> {
 const EVENTS_PER_SLICE: usize = 4;
 
 /// A chain fed by channels.
+/// How many records an operator is told of ahead: enough for memory to answer, few enough to stay
+/// in a core's first cache.
+const ANNOUNCED: usize = 32;
+
 pub(crate) struct ChainTask<In, Op, O> {
     core: TaskCore<Op, O>,
     gate: InputGate,
@@ -227,14 +241,18 @@ impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
         let mut out = TaskOutput { outlet, ctx };
         let mut taken = 0;
         let mut blocked = false;
-        for record in records.by_ref() {
-            taken += 1;
-            out.ctx.origin = record.origin;
-            out.ctx.timestamp = record.timestamp;
-            op.process(record, &mut out)?;
-            if out.ctx.stop || out.outlet.is_full() {
-                blocked = true;
-                break;
+        while !blocked && records.len() > 0 {
+            let announced = records.len().min(ANNOUNCED);
+            op.announce(&records.as_slice()[..announced]);
+            for record in records.by_ref().take(announced) {
+                taken += 1;
+                out.ctx.origin = record.origin;
+                out.ctx.timestamp = record.timestamp;
+                op.process(record, &mut out)?;
+                if out.ctx.stop || out.outlet.is_full() {
+                    blocked = true;
+                    break;
+                }
             }
         }
         out.ctx.counters.records_in += taken;
@@ -333,7 +351,7 @@ impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> ChainTask<In, Op, O> {
 
 impl<In: Data, Op: Operator<In>, O: Outlet<Op::Out>> Task for ChainTask<In, Op, O> {
     fn run(&mut self, now: i64) -> Result<Activity> {
-        self.core.ctx.now = now;
+        self.core.begin_slice(now);
         let mut activity = Activity::Busy;
         for _ in 0..EVENTS_PER_SLICE {
             match self.step(now) {

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use hurtig_state::{BackendConfig, BackendKind, Key, KeyGroupRange, KeyedStateBackend, MemoryBudget, RestoredState};
+use hurtig_state::{
+    BackendConfig, BackendKind, Key, KeyGroupRange, KeyedStateBackend, ManualClock, MemoryBudget, RestoredState,
+};
 
 use super::{
     context::Counters,
@@ -51,6 +53,8 @@ pub struct RuntimeContext<'a> {
     pub(crate) max_parallelism: u16,
     pub(crate) attempt: String,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Processing time as of the task's current slice: what TTL goes by, for no look at the clock.
+    pub(crate) slice_clock: Arc<ManualClock>,
     pub(crate) waker: Waker,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) under_way: UnderWay,
@@ -152,7 +156,7 @@ impl RuntimeContext<'_> {
             max_parallelism: self.max_parallelism,
             key_groups: self.key_groups(),
             memory: self.state.memory.clone(),
-            clock: self.clock.clone(),
+            clock: self.slice_clock.clone(),
             background_threads: self.state.background_threads,
         };
         Ok(KeyedStateBackend::open(config, std::mem::take(&mut restored.keyed))?)

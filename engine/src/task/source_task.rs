@@ -302,7 +302,7 @@ where
     O: Outlet<Op::Out>,
 {
     fn run(&mut self, now: i64) -> Result<Activity> {
-        self.core.ctx.now = now;
+        self.core.begin_slice(now);
         let activity = self.step(now).map_err(|e| self.core.user_error(e))?;
         self.core.end_slice()?;
         self.next_timer = self.core.op.next_processing_time()?;

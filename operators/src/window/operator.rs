@@ -14,6 +14,8 @@ use hurtig_engine::{
 };
 use hurtig_state::{AggregateFunction, Key, KeyedStateBackend, PaneCursor, PaneState};
 
+use crate::announced::Announced;
+
 use super::assigner::{TimeWindow, TumblingEventTimeWindows};
 
 /// Makes [`WindowOperator`]s.
@@ -46,6 +48,7 @@ pub struct WindowOperator<K: Key, T, F, A: AggregateFunction, W> {
     settings: WindowAggregate<K, T, F, A, W>,
     backend: KeyedStateBackend<K>,
     panes: PaneState<A::Acc>,
+    announced: Announced<K>,
     /// All windows that end at or before this watermark have fired.
     fired: i64,
     /// How far the pane that is being fired has been walked.
@@ -76,6 +79,7 @@ where
             settings: self.clone(),
             backend,
             panes,
+            announced: Announced::default(),
             fired: restored.watermark.unwrap_or(MIN_WATERMARK),
             firing: None,
             name: ctx.name().into(),
@@ -95,7 +99,19 @@ where
     type Out = U;
 
     #[inline]
+    fn announce(&mut self, records: &[Record<T>]) {
+        let WindowOperator { settings, backend, panes, announced, .. } = self;
+        announced.replace(records.iter().map(|record| {
+            let key = (settings.key)(&record.value);
+            let window = settings.assigner.assign(record.timestamp);
+            let hash = panes.announce(backend, window.start, &key);
+            (key, hash)
+        }));
+    }
+
+    #[inline]
     fn process<O: Output<U>>(&mut self, record: Record<T>, out: &mut O) -> Result<()> {
+        let announced = self.announced.next();
         let Record { value, timestamp, origin } = record;
         if timestamp == NO_TIMESTAMP {
             return self.no_timestamp(&Record { value, timestamp, origin }, out);
@@ -107,9 +123,13 @@ where
         {
             return self.late(Record { value, timestamp, origin }, watermark, out);
         }
-        let key = (settings.key)(&value);
-        let aggregate = &settings.aggregate;
-        let accumulator = self.panes.entry(&mut self.backend, window.start, &key, || aggregate.create_accumulator())?;
+        let (aggregate, panes, backend) = (&settings.aggregate, self.panes, &mut self.backend);
+        let init = || aggregate.create_accumulator();
+        let (key, hash) = announced.map_or_else(|| ((settings.key)(&value), None), |(key, hash)| (key, Some(hash)));
+        let accumulator = match hash {
+            Some(hash) => panes.announced_entry(backend, window.start, (&key, hash), init)?,
+            None => panes.entry(backend, window.start, &key, init)?,
+        };
         aggregate.add(accumulator, value);
         if window.max_timestamp() <= watermark {
             // Late, but allowed: the window has fired and fires again with the new result.
