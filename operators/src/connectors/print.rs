@@ -6,6 +6,14 @@
 //! and the job goes on without printing; what it would have printed is counted as rejected.
 //!
 //! ```
+//! use hurtig_operators::prelude::*;
+//!
+//! # fn f(readings: DataStream<(u32, f64)>) {
+//! readings.print();
+//! # }
+//! ```
+//!
+//! ```
 //! use hurtig_operators::connectors::print::PrintSink;
 //!
 //! let debug = PrintSink::<(u32, f64)>::debug();

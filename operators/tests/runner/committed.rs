@@ -1,6 +1,9 @@
 //! A sink that commits into memory.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
 
 use hurtig_engine::{
     Data, Record, Result,
@@ -24,6 +27,22 @@ impl<T: Clone + Ord> Committed<T> {
         let mut all: Vec<T> = self.visible.lock().unwrap().values().flatten().cloned().collect();
         all.sort();
         all
+    }
+
+    /// What is visible must be this and no more. The first difference is said, and not all there is.
+    pub fn must_be(&self, expected: &[T], what: &str)
+    where
+        T: Debug,
+    {
+        let found = self.sorted();
+        let same = found.iter().zip(expected).take_while(|(a, b)| a == b).count();
+        let at = (found.get(same), expected.get(same));
+        assert!(
+            found == expected,
+            "{what}: {} are there, not {}; {same} are right, then {at:?}",
+            found.len(),
+            expected.len()
+        );
     }
 }
 

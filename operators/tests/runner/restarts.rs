@@ -37,7 +37,7 @@ fn a_panic_restarts_from_the_last_checkpoint_and_nothing_is_doubled() {
         let message = &result.status.exceptions[0].message;
         assert!(message.contains("'ordinal -> out' failed at record range-"), "{message}");
         assert!(message.contains("user code gives up"), "{message}");
-        assert_eq!(out.sorted(), expected_ordinals(1_000), "{backend:?}");
+        out.must_be(&expected_ordinals(1_000), &format!("{backend:?}"));
     }
 }
 
@@ -68,14 +68,11 @@ fn a_savepoint_restores_at_another_parallelism() {
             let first = out.sorted().len();
             assert!(first > 0 && first < expected_ordinals(3_000).len(), "stopped in the middle: {first}");
 
-            let (graph, rest) = ordinals_job(Pace::Free, 3_000, after, None);
+            let graph = ordinals_into(&out, Pace::Free, 3_000, after, None);
             let mut config = config(&dir.path().join("b"), backend);
             config.restore = Restore::Path(savepoint);
             LocalRunner::submit(graph, config).unwrap().wait().unwrap();
-            let mut all = out.sorted();
-            all.extend(rest.sorted());
-            all.sort();
-            assert_eq!(all, expected_ordinals(3_000), "{backend:?} from {before} to {after}");
+            out.must_be(&expected_ordinals(3_000), &format!("{backend:?} from {before} to {after}"));
         }
     }
 }
@@ -96,12 +93,12 @@ fn cancel_then_latest_goes_on_and_a_finished_job_stays_finished() {
     let graph = ordinals_into(&out, Pace::Free, 2_000, 1, None);
     let result = LocalRunner::submit(graph, again.clone()).unwrap().wait().unwrap();
     assert!(result.status.restored_from.is_some());
-    assert_eq!(out.sorted(), expected_ordinals(2_000));
+    out.must_be(&expected_ordinals(2_000), "gone on");
 
     let graph = ordinals_into(&out, Pace::Free, 2_000, 2, None);
     let result = LocalRunner::submit(graph, again).unwrap().wait().unwrap();
     assert_eq!(result.state, JobState::Finished);
-    assert_eq!(out.sorted(), expected_ordinals(2_000), "what was open is committed again, nothing runs again");
+    out.must_be(&expected_ordinals(2_000), "what was open is committed again, nothing runs again");
 }
 
 #[test]
@@ -154,5 +151,5 @@ fn a_job_without_a_checkpoint_interval_commits_at_its_end() {
     let handle = LocalRunner::submit(graph, config).unwrap();
     let result = handle.wait_timeout(Duration::from_secs(60)).unwrap().expect("it ends by itself");
     assert_eq!(result.status.checkpoints.counts.completed, 1);
-    assert_eq!(out.sorted(), expected_ordinals(100));
+    out.must_be(&expected_ordinals(100), "at its end");
 }

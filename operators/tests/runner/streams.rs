@@ -33,7 +33,7 @@ fn windows_count_every_record_once_at_any_parallelism() {
             let (graph, out) = windows_job(per_split, parallelism);
             let result = LocalRunner::submit(graph, config(dir.path(), backend)).unwrap().wait().unwrap();
             assert_eq!(result.state, JobState::Finished);
-            assert_eq!(out.sorted(), expected, "{backend:?} at {parallelism}");
+            out.must_be(&expected, &format!("{backend:?} at {parallelism}"));
             let books = &result.status.books;
             assert_eq!(books.len(), 1);
             assert!(books[0].books.balance());
@@ -124,7 +124,8 @@ fn windows_behind_a_union_wait_for_the_slower_side() {
     handle.wait().unwrap();
     let mut expected = std::collections::BTreeMap::<(i64, u64), u64>::new();
     (0..5_000).for_each(|n| *expected.entry((n as i64 / 1000 * 1000, n % 7)).or_default() += 4);
-    assert_eq!(out.sorted(), expected.into_iter().map(|((w, k), c)| (w, k, c)).collect::<Vec<_>>());
+    let expected: Vec<_> = expected.into_iter().map(|((w, k), c)| (w, k, c)).collect();
+    out.must_be(&expected, "all of both");
     assert_eq!(letters.sorted(), Vec::<String>::new());
 }
 
