@@ -63,7 +63,7 @@ impl Fate {
     pub fn of(seed: u64, campaign: u64, life: u64, interval: Duration) -> Self {
         let mut random = SmallRng::seed_from_u64(mix(mix(mix(seed) ^ campaign) ^ life));
         let parallelism = [1, 2, 4][random.random_range(0..3)];
-        if life % 2 == 0 {
+        if life.is_multiple_of(2) {
             return Fate { kill: at_random(&mut random, life == 0, interval), parallelism };
         }
         let mut turns = FAILPOINTS;
