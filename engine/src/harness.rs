@@ -5,9 +5,9 @@
 //! ```
 //! # use hurtig_engine::{harness::OneInputHarness, operator::Identity};
 //! let mut harness = OneInputHarness::new(Identity)?;
-//! harness.push_at("a", 7)?;
+//! harness.push_at(42_u64, 7)?;
 //! harness.watermark(10)?;
-//! assert_eq!(harness.take_values(), ["a"]);
+//! assert_eq!(harness.take_values(), [42]);
 //! # Ok::<(), hurtig_engine::Error>(())
 //! ```
 

@@ -222,7 +222,11 @@ impl<T: Data> Outlet<T> for ForwardOutlet<T> {
     }
 
     fn drain(&mut self) -> bool {
-        self.edges.iter_mut().fold(true, |all, e| e.drain() && all)
+        let mut drained = true;
+        for e in &mut self.edges {
+            drained &= e.drain();
+        }
+        drained
     }
 }
 

@@ -96,7 +96,7 @@ pub(super) struct Master {
     earlier: Option<RestorePoint>,
     /// Whether a commit runs, which a restart has to wait for.
     committing: bool,
-    /// Whether all tasks have run once: what fails before that will fail again.
+    /// Whether any worker's tasks have ever been made: what fails before that will fail again.
     has_run: bool,
     /// The last complete checkpoint in this job's storage: what an upload may build on.
     confirmed: Option<Arc<Manifest>>,
@@ -352,8 +352,8 @@ impl Master {
             MasterEvent::Request(request) => return self.request(request),
             MasterEvent::WorkerReady(n) if n == current => {
                 self.attempt.ready += 1;
+                self.has_run = true;
                 if self.attempt.ready == self.attempt.workers.len() {
-                    self.has_run = true;
                     self.set_state(JobState::Running);
                 }
             }

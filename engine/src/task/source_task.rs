@@ -275,21 +275,19 @@ where
         let newest = self.times.newest_of_all();
         self.core.metrics.newest_timestamp.store(newest, std::sync::atomic::Ordering::Relaxed);
         match self.times.watermark(now) {
-            Some(w) if w > self.core.ctx.watermark => {
-                self.idle = false;
-                self.stage = Stage::Watermark(w);
-            }
             Some(w) => {
-                if self.idle {
-                    self.idle = false;
+                let woken = std::mem::take(&mut self.idle);
+                if w > self.core.ctx.watermark {
+                    self.stage = Stage::Watermark(w);
+                } else if woken {
                     self.core.forward(Control::Watermark(w));
                 }
             }
-            None if !self.idle => {
-                self.idle = true;
-                self.core.forward(Control::Idle);
+            None => {
+                if !std::mem::replace(&mut self.idle, true) {
+                    self.core.forward(Control::Idle);
+                }
             }
-            None => {}
         }
     }
 }
