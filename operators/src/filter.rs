@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_as_it_was() {
-        let mut harness = OneInputHarness::new(Filter { keep: |n: &u64| n % 2 == 0 }).expect("started");
+        let mut harness = OneInputHarness::new(Filter { keep: |n: &u64| n.is_multiple_of(2) }).expect("started");
         let record = |n| Record { value: n, timestamp: n as i64, origin: Origin::new(1, n) };
         for n in 0..6 {
             harness.push_record(record(n)).expect("taken");

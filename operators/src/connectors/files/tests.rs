@@ -403,7 +403,11 @@ fn a_gzip_file_is_read_again_in_slices() {
     let mut out = Output::default();
     let mut polls = 0;
     while out.is_empty() {
-        assert_eq!(harness.snapshot().expect("snapshot"), [split.clone()], "it is still where the checkpoint was");
+        assert_eq!(
+            harness.snapshot().expect("snapshot"),
+            std::slice::from_ref(&split),
+            "it is still where the checkpoint was"
+        );
         assert_eq!(harness.reader.poll(100, &mut out).expect("read"), ReaderStatus::MoreAvailable);
         polls += 1;
     }
