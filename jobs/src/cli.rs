@@ -75,7 +75,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a job in this process
-    Run(RunCommand),
+    Run(Box<RunCommand>),
     /// List running jobs
     Jobs(jobs::JobsCommand),
     /// List a job's checkpoints
@@ -161,7 +161,9 @@ fn run_named<A: Args>(
 
 fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
     match parse(argv)?.command {
-        Command::Run(RunCommand { job: Job::SmartMeters(JobLine { run, own }) }) => run_smart_meters(&run, own),
+        Command::Run(command) => match command.job {
+            Job::SmartMeters(JobLine { run, own }) => run_smart_meters(&run, own),
+        },
         Command::Jobs(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Checkpoints(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Savepoint(command) => command.run().map(|()| ExitCode::SUCCESS),
@@ -257,11 +259,11 @@ mod tests {
 
     #[test]
     fn explain_takes_no_word_that_follows() {
-        let Ok(Cli { command: Command::Run(RunCommand { job: Job::SmartMeters(line) }) }) =
-            parsed("hurtig run smart-meters --explain --source file:x")
+        let Ok(Cli { command: Command::Run(command) }) = parsed("hurtig run smart-meters --explain --source file:x")
         else {
             panic!("it is a run");
         };
+        let Job::SmartMeters(line) = command.job;
         assert_eq!(line.run.explain, Some(options::Explain::Text));
     }
 

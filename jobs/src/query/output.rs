@@ -48,7 +48,7 @@ pub(super) async fn write(answer: DataFrame, format: Format, out: &mut impl Writ
 
 enum Sheet<'a, W: Write> {
     Table { out: &'a mut W, batches: Vec<RecordBatch>, rows: usize },
-    Csv(csv::Writer<&'a mut W>),
+    Csv(Box<csv::Writer<&'a mut W>>),
     Json(LineDelimitedWriter<&'a mut W>),
 }
 
@@ -56,7 +56,7 @@ impl<'a, W: Write> Sheet<'a, W> {
     fn new(format: Format, out: &'a mut W) -> Self {
         match format {
             Format::Table => Sheet::Table { out, batches: Vec::new(), rows: 0 },
-            Format::Csv => Sheet::Csv(csv::WriterBuilder::new().with_header(true).build(out)),
+            Format::Csv => Sheet::Csv(Box::new(csv::WriterBuilder::new().with_header(true).build(out))),
             Format::Json => Sheet::Json(LineDelimitedWriter::new(out)),
         }
     }
