@@ -6,8 +6,13 @@ hurtig=$1
 dir=$2
 
 say() { printf '\n== %s\n' "$*"; }
-run() {
-    printf '$ hurtig %s\n' "$*"
+run() { # shown so that it can be copied
+    local argument shown=
+    for argument in "$@"; do
+        case $argument in *' '*) argument="\"$argument\"" ;; esac
+        shown+=" $argument"
+    done
+    printf '$ hurtig%s\n' "$shown"
     "$hurtig" "$@"
 }
 
