@@ -9,7 +9,7 @@ use std::{
 };
 
 use hurtig_engine::runner::{JobState, LocalRunner, RestartStrategy, Restore};
-use hurtig_operators::prelude::*;
+use hurtig_operators::{connectors::json_files::JsonFilesSink, prelude::*};
 use hurtig_state::BackendKind;
 
 use super::{
@@ -75,6 +75,53 @@ fn a_savepoint_restores_at_another_parallelism() {
             out.must_be(&expected_ordinals(3_000), &format!("{backend:?} from {before} to {after}"));
         }
     }
+}
+
+#[test]
+fn splits_assigned_after_a_trigger_queue_behind_its_barrier() {
+    let dir = tempfile::tempdir().unwrap();
+    let (graph, out) = ordinals_job(Pace::Free, 1_000, 2, None);
+    let handle = LocalRunner::submit(graph, config(&dir.path().join("a"), BackendKind::Heap)).unwrap();
+    // It is asked for before the enumerator has given anything out: the splits are in its
+    // snapshot, and must not be in the readers' too.
+    let savepoint = handle.stop(None, false).unwrap();
+    handle.wait().unwrap();
+    let mut config = config(&dir.path().join("b"), BackendKind::Heap);
+    config.restore = Restore::Path(savepoint);
+    LocalRunner::submit(ordinals_into(&out, Pace::Free, 1_000, 2, None), config).unwrap().wait().unwrap();
+    out.must_be(&expected_ordinals(1_000), "every split was read once");
+}
+
+#[test]
+fn a_restart_begins_where_the_run_did_and_not_at_another_runs_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let (graph, first) = ordinals_job(Pace::Free, 500, 1, None);
+    LocalRunner::submit(graph, config(dir.path(), BackendKind::Heap)).unwrap().wait().unwrap();
+    first.must_be(&expected_ordinals(500), "the first run");
+    // The second one begins afresh, and fails before it has a checkpoint of its own.
+    let mut afresh = config(dir.path(), BackendKind::Heap);
+    afresh.checkpoints.interval = None;
+    let (graph, second) = ordinals_job(Pace::Free, 500, 1, Some(10));
+    let result = LocalRunner::submit(graph, afresh).unwrap().wait().unwrap();
+    assert_eq!((result.status.restarts, result.status.restored_from), (1, None));
+    second.must_be(&expected_ordinals(500), "the second run");
+}
+
+#[test]
+fn what_fails_before_anything_has_run_is_not_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = Environment::new("unwritable");
+    env.from_source(
+        Numbers { splits: 1, per_split: 10, pace: Pace::Free },
+        WatermarkStrategy::no_watermarks(),
+        "numbers",
+    )
+    .sink_to(JsonFilesSink::<u64>::new("/proc/hurtig"))
+    .name("out");
+    let handle = LocalRunner::submit(env.graph().unwrap(), config(dir.path(), BackendKind::Heap)).unwrap();
+    let error = handle.wait().unwrap_err().to_string();
+    assert!(error.contains("/proc/hurtig"), "{error}");
+    assert_eq!(handle.status().restarts, 0);
 }
 
 #[test]
