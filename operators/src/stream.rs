@@ -1,15 +1,16 @@
 //! How a job is written: [`Environment`], [`DataStream`], [`KeyedStream`].
 //!
-//! ```no_run
-//! # use hurtig_operators::{stream::*, connectors::*, prelude::*};
-//! # fn source() -> impl Source<Item = i64> { hurtig_operators::testing::VecSource::new(vec![1, 2]) }
-//! let env = Environment::new("doubles");
-//! env.from_source(source(), WatermarkStrategy::no_watermarks(), "numbers")
-//!     .map(|n| n * 2).name("double")
-//!     .filter(|n| *n > 10)
-//!     .sink_to(DiscardingSink);
-//! let graph = env.graph()?;
-//! # Ok::<(), hurtig_engine::Error>(())
+//! ```
+//! use hurtig_operators::prelude::*;
+//!
+//! fn doubles(source: impl Source<Item = i64>) -> Environment {
+//!     let env = Environment::new("doubles");
+//!     env.from_source(source, WatermarkStrategy::no_watermarks(), "numbers")
+//!         .map(|n| n * 2).name("double")
+//!         .filter(|n| *n > 10)
+//!         .print();
+//!     env
+//! }
 //! ```
 //!
 //! A chain is one Rust type: `map` behind `filter` behind a source compiles to one loop. The
