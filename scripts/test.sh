@@ -45,6 +45,8 @@ fi
 # should not hide what the tests say.
 step build cargo build "$@" --bins
 step "build of the tests" cargo test "$@" --no-run
+# Built above, and with the same features: no test need ask cargo for it.
+export HURTIG_BIN=$CARGO_TARGET_DIR/release/hurtig
 # The same random histories every time; another seed looks elsewhere.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261123}
 printf '\n=== property tests with PROPTEST_RNG_SEED=%s\n' "$PROPTEST_RNG_SEED"

@@ -71,7 +71,7 @@ impl JobConfig {
             data_dir: data_dir.into(),
             checkpoints: CheckpointSettings::default(),
             state_backend: BackendKind::RocksDb,
-            state_memory: 64 << 20,
+            state_memory: 256 << 20,
             state_threads: 1,
             network_memory: 16 << 20,
             io_threads: 2,

@@ -41,7 +41,14 @@ pub(super) struct Deployment {
     /// Called by each worker once: when its tasks exist, …
     pub on_ready: Arc<dyn Fn(usize) + Send + Sync>,
     /// … and when it has ended.
-    pub on_end: Arc<dyn Fn(usize, Result<()>) + Send + Sync>,
+    pub on_end: Arc<dyn Fn(Ended) + Send + Sync>,
+}
+
+/// How a worker has ended.
+pub(crate) struct Ended {
+    /// Whether its tasks had been made.
+    pub made: bool,
+    pub result: Result<()>,
 }
 
 /// A running worker, as the master sees it.
@@ -90,8 +97,10 @@ impl Deployment {
             let thread = std::thread::Builder::new().name(format!("hurtig-worker-{w}")).spawn(move || {
                 worker_waker.bind();
                 // Tasks are dropped inside: what user code does there must not go unnoticed either.
+                let mut made = false;
                 let run = AssertUnwindSafe(|| {
                     let tasks = deployment.tasks(w, parts, &worker_waker)?;
+                    made = true;
                     (deployment.on_ready)(w);
                     let clock = deployment.clock.clone();
                     Worker { tasks, commands: mailbox, waker: worker_waker.clone(), clock }.run()
@@ -99,7 +108,7 @@ impl Deployment {
                 let result = catch_unwind(run).unwrap_or_else(|panic| {
                     Err(Error::Config(format!("worker {w}: panic: {}", panic_message(panic.as_ref()))))
                 });
-                (deployment.on_end)(w, result);
+                (deployment.on_end)(Ended { made, result });
             });
             let thread = thread.map_err(|e| Error::Config(format!("no thread for worker {w}: {e}")))?;
             handles.push(WorkerHandle { commands, waker, thread: Some(thread) });

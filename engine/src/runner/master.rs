@@ -1,8 +1,8 @@
 //! A job's master: carries out what the checkpoint coordinator decides, and restarts.
 //!
 //! The coordinator is pure; everything it needs done with the world is done here. Slow work
-//! (uploads, commits) runs on the runtime and comes back as an event, stamped with the attempt
-//! it belongs to, so that what a dead attempt still sends is told apart.
+//! (uploads, commits) runs on the runtime and comes back as an event. What a dead attempt still
+//! sends is told apart by its attempt's number, or by the number of a checkpoint that is over.
 
 mod checkpoints;
 mod recovery;
@@ -20,7 +20,7 @@ use hurtig_state::MemoryBudget;
 
 use super::{
     config::JobConfig,
-    deployment::{Deployment, WorkerHandle},
+    deployment::{Deployment, Ended, WorkerHandle},
     handle::{ExceptionInfo, JobState, JobStatus, Request, Shared, SinkBooks},
     restart::Restarts,
     restore,
@@ -45,7 +45,7 @@ pub(crate) enum MasterEvent {
     /// From a task of an attempt.
     Task(u32, TaskEvent),
     WorkerReady(u32),
-    WorkerEnded(u32, Result<()>),
+    WorkerEnded(u32, Ended),
     /// From any attempt: what a dead one has uploaded is discarded.
     Uploaded(CheckpointId, SubtaskKey, Uploaded),
     ManifestWritten(CheckpointId, Box<Manifest>, Result<String, CheckpointError>),
@@ -96,7 +96,8 @@ pub(super) struct Master {
     earlier: Option<RestorePoint>,
     /// Whether a commit runs, which a restart has to wait for.
     committing: bool,
-    /// Whether any worker's tasks have ever been made: what fails before that will fail again.
+    /// Whether any worker's tasks have run: what fails before that, but for the storage of
+    /// checkpoints, will fail again.
     has_run: bool,
     /// The last complete checkpoint in this job's storage: what an upload may build on.
     confirmed: Option<Arc<Manifest>>,
@@ -150,6 +151,9 @@ enum End {
     Canceled,
     Failed(Error),
 }
+
+/// How long a cancelled job waits for what its sinks have under way: somebody wants it gone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often enumerators are asked again without an occasion.
 const POLL_EVERY_MS: i64 = 1_000;
@@ -238,18 +242,16 @@ impl Master {
                 Ok(false) => End::Finished,
                 Err(e) => End::Failed(e),
             });
-            let end = catch_unwind(attempt).unwrap_or_else(|panic| {
-                let reason = format!("panic: {}", panic_message(panic.as_ref()));
-                End::Failed(Error::User { vertex: "the job's master".into(), origin: "none".into(), reason })
-            });
-            self.stop_workers();
+            let end =
+                catch_unwind(attempt).unwrap_or_else(|panic| End::Failed(user_panic("the job's master", &*panic)));
+            self.stop_workers(matches!(end, End::Canceled).then_some(PATIENCE));
             let error = match end {
                 End::Finished => return self.end(JobState::Finished),
                 End::Canceled => return self.end(JobState::Canceled),
                 End::Failed(error) => error,
             };
-            if !self.recover(&error) {
-                *lock(&self.shared.failure) = Some(error.to_string());
+            if let Err(last) = self.recover(error) {
+                *lock(&self.shared.failure) = Some(last.to_string());
                 return self.end(JobState::Failed);
             }
         }
@@ -284,14 +286,7 @@ impl Master {
         };
         self.confirmed = self.point.as_ref().and_then(|p| self.writer.storage().base_of(p)).cloned().map(Arc::new);
         let number = self.attempt.number;
-        let mail = |event: fn(u32, usize, Result<()>) -> MasterEvent| {
-            let mailbox = self.mailbox.clone();
-            move |worker: usize, result| {
-                let _ = mailbox.send(event(number, worker, result));
-            }
-        };
-        let ready = mail(|n, _, _| MasterEvent::WorkerReady(n));
-        let ended = mail(|n, _, result| MasterEvent::WorkerEnded(n, result));
+        let (ready, ended) = (self.mailbox.clone(), self.mailbox.clone());
         let mailbox = self.mailbox.clone();
         let deployment = Deployment {
             graph: self.shared.graph.clone(),
@@ -315,8 +310,12 @@ impl Master {
             events: Arc::new(move |event| {
                 let _ = mailbox.send(MasterEvent::Task(number, event));
             }),
-            on_ready: Arc::new(move |w| ready(w, Ok(()))),
-            on_end: Arc::new(ended),
+            on_ready: Arc::new(move |_| {
+                let _ = ready.send(MasterEvent::WorkerReady(number));
+            }),
+            on_end: Arc::new(move |end| {
+                let _ = ended.send(MasterEvent::WorkerEnded(number, end));
+            }),
         };
         self.attempt.workers = deployment.start()?;
         Ok(true)
@@ -352,12 +351,15 @@ impl Master {
             MasterEvent::Request(request) => return self.request(request),
             MasterEvent::WorkerReady(n) if n == current => {
                 self.attempt.ready += 1;
-                self.has_run = true;
                 if self.attempt.ready == self.attempt.workers.len() {
+                    self.has_run = true;
                     self.set_state(JobState::Running);
                 }
             }
-            MasterEvent::WorkerEnded(n, Err(e)) if n == current => return Err(e),
+            MasterEvent::WorkerEnded(n, Ended { made, result: Err(e) }) if n == current => {
+                self.has_run |= made;
+                return Err(e);
+            }
             MasterEvent::Task(n, event) if n == current => return self.task_event(event),
             MasterEvent::Uploaded(id, subtask, uploaded) => return self.uploaded(id, subtask, uploaded),
             MasterEvent::ManifestWritten(id, manifest, result) => {
@@ -485,7 +487,8 @@ impl Master {
         }
     }
 
-    fn stop_workers(&mut self) {
+    /// `patience`: how long to wait for what is on the pool; without it, as long as it takes.
+    fn stop_workers(&mut self, patience: Option<Duration>) {
         for worker in &self.attempt.workers {
             worker.send(WorkerCommand::Stop);
         }
@@ -493,7 +496,7 @@ impl Master {
             worker.join();
         }
         self.attempt.workers.clear();
-        self.attempt.under_way.wait();
+        self.attempt.under_way.wait(patience);
     }
 
     fn attempt_dir(&self) -> PathBuf {
@@ -516,6 +519,11 @@ impl Master {
     fn now(&self) -> i64 {
         self.config.clock.now_ms()
     }
+}
+
+/// A panic of user code on one of the master's threads.
+fn user_panic(place: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+    Error::User { vertex: place.into(), origin: "none".into(), reason: format!("panic: {}", panic_message(panic)) }
 }
 
 fn restored(point: &RestorePoint, now: i64) -> RestoredCheckpoint {

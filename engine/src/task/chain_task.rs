@@ -202,11 +202,11 @@ enum Stage<In> {
 /// How many events a task may work on before the next task's turn.
 const EVENTS_PER_SLICE: usize = 4;
 
-/// A chain fed by channels.
 /// How many records an operator is told of ahead: enough for memory to answer, few enough to stay
 /// in a core's first cache.
 const ANNOUNCED: usize = 32;
 
+/// A chain fed by channels.
 pub(crate) struct ChainTask<In, Op, O> {
     core: TaskCore<Op, O>,
     gate: InputGate,

@@ -234,7 +234,8 @@ impl TaskContext {
             true => (String::new(), None),
             false => (self.splits.name(origin.split()), Some(origin.position())),
         };
-        let time = if time == NO_TIMESTAMP && origin == self.origin { self.timestamp } else { time };
+        let time =
+            if time == NO_TIMESTAMP && origin == self.origin && !origin.is_none() { self.timestamp } else { time };
         let letter = DeadLetter {
             time: Some(time).filter(|t| *t != NO_TIMESTAMP),
             split,

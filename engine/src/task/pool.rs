@@ -116,11 +116,13 @@ impl UnderWay {
         Job(self.clone())
     }
 
-    /// Waits until nothing is under way.
-    pub(crate) fn wait(&self) {
-        let mut count = self.count();
-        while *count > 0 {
-            count = self.0.1.wait(count).unwrap_or_else(|e| e.into_inner());
+    /// Waits until nothing is under way. `patience`: not longer than that.
+    pub(crate) fn wait(&self, patience: Option<Duration>) {
+        let busy = |count: &mut usize| *count > 0;
+        let (count, changed) = (self.count(), &self.0.1);
+        match patience {
+            None => drop(changed.wait_while(count, busy)),
+            Some(limit) => drop(changed.wait_timeout_while(count, limit, busy)),
         }
     }
 }
@@ -149,7 +151,7 @@ mod tests {
         let mut broken = pool.spawn(|| -> u8 { panic!("no such code page") });
         assert!(matches!(slow.poll(), Ok(None)));
         drop(gate);
-        under_way.wait();
+        under_way.wait(None);
         assert!(matches!(slow.poll(), Ok(Some(true))));
         let error = broken.poll().map_err(|e| e.to_string());
         assert_eq!(error, Err("panic on the pool: no such code page".into()));

@@ -24,8 +24,18 @@ const RECORDS_PER_POLL: usize = 2048;
 /// Splits for the reader, how many have no reader yet, and whether no more will come.
 type Assignment = (Vec<(u32, Vec<u8>, i64)>, usize, bool);
 
+/// What waits for the reader's attention. Splits that are assigned after a trigger are still the
+/// enumerator's in its snapshot, so they must not be in the reader's: they queue behind the
+/// barrier. Those assigned before the next trigger must be in that one's: they queue before it.
+enum Queued {
+    Barrier(Barrier),
+    Splits(Assignment),
+}
+
 enum Stage {
     Reading,
+    /// After a poll, when the chain holds nothing of its records any more: what they say of time.
+    News(ReaderStatus),
     Watermark(i64),
     ProcessingTime(i64),
     Barrier(Barrier),
@@ -39,10 +49,7 @@ pub(crate) struct SourceTask<S: Source, A, Op, O> {
     assigner: A,
     times: SplitTimes,
     stage: Stage,
-    triggers: VecDeque<Barrier>,
-    /// Splits assigned after a trigger. They are not in the enumerator's snapshot as the reader's,
-    /// so they must not be in the reader's either: they queue behind the barrier.
-    held_back: Vec<Assignment>,
+    queue: VecDeque<Queued>,
     finished: Vec<u32>,
     /// Nobody has said yet what there is to read.
     waiting_for_splits: bool,
@@ -88,8 +95,7 @@ where
             assigner,
             times: SplitTimes::new(settings),
             stage: Stage::Reading,
-            triggers: VecDeque::new(),
-            held_back: Vec::new(),
+            queue: VecDeque::new(),
             finished: Vec::new(),
             waiting_for_splits: true,
             unassigned: 0,
@@ -114,6 +120,7 @@ where
         }
         match std::mem::replace(&mut self.stage, Stage::Reading) {
             Stage::Reading => return self.read(now),
+            Stage::News(status) => return Ok(self.news(status, now)),
             Stage::Watermark(w) => {
                 self.core.ctx.watermark = w;
                 self.core.ctx.origin = Origin::NONE;
@@ -164,7 +171,7 @@ where
         if drain && self.core.ctx.watermark != MAX_WATERMARK {
             // Windows fire into the savepoint, as Flink's `stop --drain` has it.
             self.stopped = true;
-            self.triggers.push_front(barrier);
+            self.queue.push_front(Queued::Barrier(barrier));
             self.stage = Stage::Watermark(MAX_WATERMARK);
             return Ok(Activity::Busy);
         }
@@ -186,11 +193,6 @@ where
             return Ok(Activity::Blocked);
         }
         self.stopped |= matches!(barrier.kind, CheckpointKind::StopWithSavepoint { .. });
-        if self.triggers.is_empty() {
-            for assignment in std::mem::take(&mut self.held_back) {
-                self.assign(assignment)?;
-            }
-        }
         Ok(Activity::Busy)
     }
 
@@ -206,9 +208,16 @@ where
     }
 
     fn read(&mut self, now: i64) -> Result<Activity> {
-        if let Some(barrier) = self.triggers.pop_front() {
-            self.stage = Stage::Barrier(barrier);
-            return Ok(Activity::Busy);
+        match self.queue.pop_front() {
+            Some(Queued::Barrier(barrier)) => {
+                self.stage = Stage::Barrier(barrier);
+                return Ok(Activity::Busy);
+            }
+            Some(Queued::Splits(assignment)) => {
+                self.assign(assignment)?;
+                return Ok(Activity::Busy);
+            }
+            None => {}
         }
         if self.next_timer.is_some_and(|t| t <= now) {
             self.stage = Stage::ProcessingTime(now);
@@ -224,16 +233,23 @@ where
         }
         let status = self.poll_reader()?;
         self.report_finished();
+        self.stage = Stage::News(status);
+        Ok(Activity::Busy)
+    }
+
+    fn news(&mut self, status: ReaderStatus, now: i64) -> Activity {
         if self.at_end() {
             self.stage = Stage::Watermark(MAX_WATERMARK);
-            return Ok(Activity::Busy);
+            return Activity::Busy;
         }
         self.advance(now);
         match status {
-            ReaderStatus::MoreAvailable => Ok(Activity::Busy),
+            ReaderStatus::MoreAvailable => Activity::Busy,
             ReaderStatus::NothingAvailable { until } => {
                 self.poll_again = until;
-                if matches!(self.stage, Stage::Reading) { Ok(self.rest()) } else { Ok(Activity::Busy) }
+                // What came between the poll and its news has woken the worker already.
+                let nothing_else = matches!(self.stage, Stage::Reading) && self.queue.is_empty();
+                if nothing_else { self.rest() } else { Activity::Busy }
             }
         }
     }
@@ -310,14 +326,9 @@ where
     fn command(&mut self, command: TaskCommand) -> Result<()> {
         match command {
             TaskCommand::CheckpointComplete(id) => self.core.op.checkpoint_complete(id),
-            TaskCommand::Trigger(barrier) => self.triggers.push_back(barrier),
+            TaskCommand::Trigger(barrier) => self.queue.push_back(Queued::Barrier(barrier)),
             TaskCommand::AssignSplits { splits, unassigned, no_more } => {
-                let assignment = (splits, unassigned, no_more);
-                if self.triggers.is_empty() && !matches!(self.stage, Stage::Barrier(_)) {
-                    self.assign(assignment)?;
-                } else {
-                    self.held_back.push(assignment);
-                }
+                self.queue.push_back(Queued::Splits((splits, unassigned, no_more)));
             }
         }
         Ok(())

@@ -3,7 +3,8 @@
 //! With more than one subtask each line begins with the subtask's number, and with a prefix
 //! with that: `readings:2> …`. Lines are written on the pool: a reader that is slow slows the job
 //! down, and does not stop its worker. When the reader has gone (`… | head`), that is said once,
-//! and the job goes on without printing; what it would have printed is counted as rejected.
+//! and the job goes on without printing: what comes after is counted as rejected. (Lines that were
+//! on their way count as written; how much of a pipe was read nobody knows.)
 //!
 //! ```
 //! use hurtig_operators::prelude::*;

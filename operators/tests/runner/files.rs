@@ -116,6 +116,32 @@ fn a_savepoint_goes_on_from_another_data_directory() {
     }
 }
 
+/// What is marked as committed is the user's to move; what is not marked is looked for.
+#[test]
+fn committed_files_may_be_moved_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lake, data) = (dir.path().join("lake"), dir.path().join("data"));
+    let job = || job(&fleet(Some(5_000), None), &lake, 1);
+    run(job(), config(&data, BackendKind::Heap));
+    let marks = files(&data.join("checkpoints/lake/commits"));
+    assert!(!marks.is_empty(), "every committed checkpoint has its mark");
+
+    let latest = || JobConfig { restore: Restore::Latest, ..config(&data, BackendKind::Heap) };
+    // Killed between commit and mark: it is committed again, which changes nothing, and marked.
+    marks.iter().for_each(|mark| fs::remove_file(mark).unwrap());
+    run(job(), latest());
+    must_be(&lake, &expected(5_000, 1), "committed twice");
+    assert!(!files(&data.join("checkpoints/lake/commits")).is_empty(), "a restore marks what it commits");
+
+    fs::rename(&lake, dir.path().join("elsewhere")).unwrap();
+    run(job(), latest());
+    assert!(!lake.exists(), "nothing was written again");
+
+    files(&data.join("checkpoints/lake/commits")).iter().for_each(|mark| fs::remove_file(mark).unwrap());
+    let error = LocalRunner::submit(job(), latest()).unwrap().wait().unwrap_err().to_string();
+    assert!(error.contains("neither") && error.contains("restore from another checkpoint"), "{error}");
+}
+
 /// The machine's clock on another day.
 struct Later(i64);
 

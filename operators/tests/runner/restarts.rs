@@ -80,7 +80,7 @@ fn a_savepoint_restores_at_another_parallelism() {
 #[test]
 fn splits_assigned_after_a_trigger_queue_behind_its_barrier() {
     let dir = tempfile::tempdir().unwrap();
-    let (graph, out) = ordinals_job(Pace::Free, 1_000, 2, None);
+    let (graph, out) = ordinals_job(Pace::HoldAt(500), 1_000, 2, None);
     let handle = LocalRunner::submit(graph, config(&dir.path().join("a"), BackendKind::Heap)).unwrap();
     // It is asked for before the enumerator has given anything out: the splits are in its
     // snapshot, and must not be in the readers' too.

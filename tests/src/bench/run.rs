@@ -40,7 +40,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let config = JobConfig {
         checkpoints: CheckpointSettings { interval: settings.checkpoint_interval.0, ..Default::default() },
         state_backend: settings.backend.kind(),
-        state_memory: settings.state_memory << 20,
+        state_memory: settings.state_memory() << 20,
         restart: RestartStrategy::None,
         ..JobConfig::new(&place.data)
     };

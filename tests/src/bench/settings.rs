@@ -53,9 +53,10 @@ pub struct Settings {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = interval)]
     pub checkpoint_interval: Interval,
 
-    /// Memory for keyed state, of all workers together, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    pub state_memory: usize,
+    /// Memory for keyed state, of all workers together, in MiB [default: 64; dedup: 256, so that the
+    /// filter in front of its store has room for half a minute's keys]
+    #[arg(long, value_name = "MIB")]
+    pub state_memory: Option<usize>,
 
     /// generator_tumble: readings in a round
     #[arg(long, value_name = "N", default_value_t = 10_000_000)]
@@ -106,6 +107,13 @@ pub enum Job {
     GeneratorTumble,
     /// parse → the first of each (meter, time) passes, remembered for an hour → discard
     Dedup,
+}
+
+impl Settings {
+    /// Memory for keyed state in MiB.
+    pub fn state_memory(&self) -> usize {
+        self.state_memory.unwrap_or(if self.job == Job::Dedup { 256 } else { 64 })
+    }
 }
 
 impl Job {

@@ -52,7 +52,7 @@ impl Master {
         Ok(end)
     }
 
-    pub(super) fn act(&mut self, action: Action) -> Result<Option<End>> {
+    fn act(&mut self, action: Action) -> Result<Option<End>> {
         match action {
             Action::Trigger { barrier } => self.trigger(barrier)?,
             Action::Abort { id, reason } => {
@@ -84,7 +84,7 @@ impl Master {
     }
 
     /// Snapshots the enumerators and sends the barrier: what is assigned later queues behind it.
-    pub(super) fn trigger(&mut self, barrier: Barrier) -> Result<()> {
+    fn trigger(&mut self, barrier: Barrier) -> Result<()> {
         let now = self.now();
         let mut enumerators = BTreeMap::new();
         for source in &self.attempt.sources {
@@ -107,7 +107,7 @@ impl Master {
         Ok(())
     }
 
-    pub(super) fn write_manifest(&mut self, id: CheckpointId, savepoint: Option<String>) {
+    fn write_manifest(&mut self, id: CheckpointId, savepoint: Option<String>) {
         let Some(pending) = self.attempt.pending.take().filter(|p| p.barrier.id == id) else { return };
         let graph = &self.shared.graph;
         let parallelism = graph.vertices.iter().map(|v| v.parallelism).max().unwrap_or(1);
@@ -148,7 +148,7 @@ impl Master {
         });
     }
 
-    pub(super) fn commit(&mut self, id: CheckpointId) {
+    fn commit(&mut self, id: CheckpointId) {
         let (committers, mailbox) = (self.committers.clone(), self.mailbox.clone());
         let (manifest, writer) = (self.confirmed.clone(), self.writer.clone());
         let runtime = self.runtime.handle().clone();
@@ -161,12 +161,13 @@ impl Master {
                         committer.commit(&committables)?;
                     }
                 }
-                Ok(runtime.block_on(writer.mark_committed(id))?)
+                // The mark spares a restore the commit; without it the commit is made again.
+                if let Err(e) = runtime.block_on(writer.mark_committed(id)) {
+                    tracing::warn!("checkpoint {id} is committed, which cannot be noted: {e}");
+                }
+                Ok(())
             });
-            let result = catch_unwind(commit).unwrap_or_else(|panic| {
-                let reason = format!("panic: {}", panic_message(panic.as_ref()));
-                Err(Error::User { vertex: "a committer".into(), origin: "none".into(), reason })
-            });
+            let result = catch_unwind(commit).unwrap_or_else(|panic| Err(user_panic("a committer", &*panic)));
             let _ = mailbox.send(MasterEvent::Committed(id, result));
         });
     }

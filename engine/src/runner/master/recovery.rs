@@ -20,7 +20,8 @@ impl Master {
                 if committables.is_empty() {
                     continue;
                 }
-                if *here {
+                // Another run's output may have been moved away since, as a savepoint's may.
+                if *here && earlier.is_none() {
                     committer.commit(&committables)?;
                 } else {
                     committer.commit_savepoint(&committables)?;
@@ -28,41 +29,58 @@ impl Master {
             }
             committer.remove_orphans()?;
         }
+        for (manifest, _) in open.iter().filter(|(_, here)| *here) {
+            if let Err(e) = self.runtime.block_on(self.writer.mark_committed(manifest.id)) {
+                tracing::warn!("checkpoint {} is committed, which cannot be noted: {e}", manifest.id);
+            }
+        }
         Ok(())
     }
 
-    /// After a failure: waits and makes the next attempt ready. `false`: it is over.
-    pub(super) fn recover(&mut self, error: &Error) -> bool {
-        let mut failed = self.note(error);
+    /// After a failure: waits and makes the next attempt ready. An error: it is over, and this is
+    /// the last reason.
+    pub(super) fn recover(&mut self, mut error: Error) -> Result<()> {
+        self.note(&error);
         let _ = self.feed(Event::TaskFailed { reason: error.to_string() });
         loop {
-            if failed || !self.has_run {
-                return false;
+            if !self.may_try_again(&error) {
+                return Err(error);
             }
-            let Some(delay) = self.restarts.next_delay(self.attempt.began, self.now()) else { return false };
+            let Some(delay) = self.restarts.next_delay(self.attempt.began, self.now()) else { return Err(error) };
             self.set_state(JobState::Restarting);
             tracing::info!("restarting in {delay:?}");
             if !self.wait(self.now() + millis(delay)) {
-                return false;
+                return Err(error);
             }
             self.update(|s| s.restarts += 1);
             let _ = std::fs::remove_dir_all(self.attempt_dir());
             self.attempt.began = self.now();
-            match self.find_latest().and_then(|()| self.prepare()) {
+            // Enumerators are user code.
+            let prepare = AssertUnwindSafe(|| self.find_latest().and_then(|()| self.prepare()));
+            match catch_unwind(prepare).unwrap_or_else(|panic| Err(user_panic("an enumerator", &*panic))) {
                 Ok(()) => break,
                 Err(e) => {
                     self.attempt.number += 1;
-                    failed = self.note(&e);
+                    self.note(&e);
+                    error = e;
                 }
             }
         }
         let restored = self.point.as_ref().map(|p| restored(p, self.now()));
-        self.feed(Event::Restarted { restored }).is_ok()
+        self.feed(Event::Restarted { restored }).map(drop)
     }
 
-    /// Writes a failure down. `true`: another process has taken the job over, and going on would
-    /// only disturb it.
-    pub(super) fn note(&mut self, error: &Error) -> bool {
+    fn may_try_again(&self, error: &Error) -> bool {
+        match error {
+            // Another process has taken the job over: going on would only disturb it.
+            Error::Checkpoint(CheckpointError::Fenced { .. }) => false,
+            Error::Checkpoint(CheckpointError::Io { .. } | CheckpointError::Remote { .. }) => true,
+            _ => self.has_run,
+        }
+    }
+
+    /// Writes a failure down.
+    fn note(&mut self, error: &Error) {
         self.set_state(JobState::Failing);
         tracing::error!("{error}");
         let task = match error {
@@ -71,13 +89,12 @@ impl Master {
         };
         let timestamp = self.now();
         self.update(|s| s.exceptions.push(ExceptionInfo { timestamp, task, message: error.to_string() }));
-        matches!(error, Error::Checkpoint(CheckpointError::Fenced { .. }))
     }
 
     /// Where the next attempt begins: at the latest checkpoint that this run has taken, else where
     /// the run itself began. What other runs have left in the storage is not this run's. If it
     /// cannot be read, nothing older will do: what was committed since would be written twice.
-    pub(super) fn find_latest(&mut self) -> Result<()> {
+    fn find_latest(&mut self) -> Result<()> {
         let latest = self.runtime.block_on(self.writer.storage().latest())?;
         if let Some(latest) = latest.filter(|l| l.manifest.generation == self.writer.generation()) {
             self.point = Some(latest);
@@ -87,7 +104,7 @@ impl Master {
 
     /// Waits until `until`, and until nothing is being written or committed. `false`: cancelled
     /// meanwhile.
-    pub(super) fn wait(&mut self, until: i64) -> bool {
+    fn wait(&mut self, until: i64) -> bool {
         loop {
             let now = self.now();
             if now >= until && self.is_settled() {
@@ -125,7 +142,7 @@ impl Master {
         }
     }
 
-    pub(super) fn is_settled(&self) -> bool {
+    fn is_settled(&self) -> bool {
         self.coordinator.is_settled() && !self.committing
     }
 
