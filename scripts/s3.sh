@@ -29,6 +29,7 @@ trap stop EXIT
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 BIND_HOST=127.0.0.1 GATEWAY_PORT=$port S3_PERSIST=1 S3_DATA_DIR=$data "$cache/bin/ministack" >"$data/log" 2>&1 &
 server=$!
+disown "$server" # its end is no news
 export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ENDPOINT=http://127.0.0.1:$port AWS_ALLOW_HTTP=true
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 python3 - <<END

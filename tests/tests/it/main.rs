@@ -9,5 +9,6 @@ mod golden;
 mod kwh_per_month;
 mod refused;
 mod running;
+mod s3;
 mod state_size;
 mod support;
