@@ -1,9 +1,14 @@
 //! The job graph: what is connected to what.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use compact_str::CompactString;
-use hurtig_engine::{error::Result, source::Source, time::hours, watermark::WatermarkStrategy};
+use hurtig_engine::{
+    error::Result,
+    source::Source,
+    time::{hours, mins},
+    watermark::WatermarkStrategy,
+};
 use hurtig_operators::{stream::Environment, window::TumblingEventTimeWindows};
 
 use super::{
@@ -41,6 +46,13 @@ pub mod uids {
     pub const HOURS: &str = "aggregates-1h";
 }
 
+/// How far apart in event time the subtasks may read a fleet, whose readings are dense: the windows
+/// in between have to be kept.
+const APART_IN_A_FLEET: Duration = mins(5);
+/// The same for files: a meter's readings may be an hour apart, and waiting at each would take longer
+/// than reading.
+const APART_IN_FILES: Duration = hours(24);
+
 /// Puts the job together. What cannot work is an error here, before anything runs.
 pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()> {
     options.check()?;
@@ -49,10 +61,10 @@ pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()
     let job = Job { env, options, layout: &layout, kind: spec.kind() };
     match &spec {
         SourceSpec::File(path) => match sources::file_kind(path, options.format)? {
-            FileKind::Json => job.from(sources::json_files(path, options)?),
-            FileKind::Csv => job.from(sources::csv_files(path, options)),
+            FileKind::Json => job.from(sources::json_files(path, options)?, APART_IN_FILES),
+            FileKind::Csv => job.from(sources::csv_files(path, options), APART_IN_FILES),
         },
-        _ => job.from(sources::generator(options)?),
+        _ => job.from(sources::generator(options)?, APART_IN_A_FLEET),
     }
 }
 
@@ -65,13 +77,13 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// The same operators behind every source: live data and backfill have one code path.
-    fn from<S: Source<Item = Message>>(&self, source: S) -> Result<()> {
+    fn from<S: Source<Item = Message>>(&self, source: S, drift: Duration) -> Result<()> {
         let Job { env, options, layout, kind } = *self;
         let cut = options.partition_by;
         let by_meter = |p: &TimestreamPayload| p.meter_id.clone();
 
         let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.max_out_of_orderness.duration())
-            .with_watermark_alignment(hours(24))
+            .with_watermark_alignment(drift)
             .with_max_ahead(options.future_threshold.duration())
             .with_timestamp_assigner(|m: &Message, _arrival: i64| m.event_time());
         let mapped = env
