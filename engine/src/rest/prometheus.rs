@@ -86,7 +86,7 @@ impl Scrape {
                 let unread = m.unread.load(Relaxed) as f64;
                 self.set("hurtig_task_unread", "records for side outputs that nobody reads", &labels, unread);
                 let state = m.state_bytes.load(Relaxed) as f64;
-                self.set("hurtig_task_state_cache_bytes", "keyed state in memory", &labels, state);
+                self.set("hurtig_task_state_bytes", "state in the last snapshot", &labels, state);
                 let watermark = m.watermark.load(Relaxed) as f64;
                 for operator in &vertex.operators {
                     let mut labels = labels.clone();

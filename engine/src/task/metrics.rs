@@ -26,7 +26,7 @@ pub struct TaskMetrics {
     pub queued: AtomicU64,
     /// A source's newest event time.
     pub newest_timestamp: AtomicI64,
-    /// Keyed state: bytes in the cache.
+    /// State: bytes in the last snapshot.
     pub state_bytes: AtomicU64,
 }
 

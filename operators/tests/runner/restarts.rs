@@ -132,6 +132,8 @@ fn cancel_then_latest_goes_on_and_a_finished_job_stays_finished() {
     while handle.status().checkpoints.counts.completed < 2 || out.sorted().is_empty() {
         assert!(handle.wait_timeout(ms(2)).unwrap().is_none());
     }
+    let state: u64 = handle.metrics().iter().flatten().map(|m| m.state_bytes.load(SeqCst)).sum();
+    assert!(state > 0, "the metrics know the size of its state");
     handle.cancel().unwrap();
     assert_eq!(handle.wait().unwrap().state, JobState::Canceled);
 

@@ -27,6 +27,11 @@ impl Master {
             async_ms: uploaded.async_ms,
         };
         if let Some(pending) = self.attempt.pending.as_mut().filter(|p| p.barrier.id == id) {
+            let vertex = self.shared.graph.vertices.iter().position(|v| *v.uid() == *subtask.vertex_uid);
+            let of_task = vertex.and_then(|v| self.shared.metrics.get(v)?.get(usize::from(subtask.subtask)));
+            if let Some(of_task) = of_task {
+                of_task.state_bytes.store(done.full_bytes, std::sync::atomic::Ordering::Relaxed);
+            }
             pending.full_bytes += done.full_bytes;
             pending.uploaded_bytes += done.uploaded_bytes;
             pending.subtasks.push(done.snapshot);
