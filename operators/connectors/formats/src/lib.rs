@@ -1,0 +1,1 @@
+//! Avro and Protobuf, with a schema file or a registry.

@@ -1,0 +1,1 @@
+//! Reactive ingestion: big files in byte ranges, only as fast as a stream takes them.

@@ -1,0 +1,1 @@
+//! Apache Kafka: hurtig's source and sink.

@@ -1,0 +1,1 @@
+//! Kinesis Data Streams: hurtig's source, sink, KPL aggregation and scaling.
