@@ -16,6 +16,7 @@ pub mod map;
 pub mod prelude;
 pub mod process;
 pub mod reduce;
+pub mod schema;
 pub mod sink_operator;
 pub mod stream;
 #[cfg(test)]

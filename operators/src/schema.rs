@@ -1,0 +1,29 @@
+//! What stands in a message: bytes to values, and values to bytes.
+//!
+//! A connector that carries messages (Kinesis, Kafka) knows nothing of what is in them; a
+//! [`DeserializationSchema`] makes values of a message, a [`SerializationSchema`] a message of a
+//! value. Both are Flink's words. What a message is not good for is said in one line, which goes
+//! to the dead letters together with the message.
+
+use hurtig_engine::record::Data;
+
+/// Flink's `DeserializationSchema`: the bytes of one message become values.
+pub trait DeserializationSchema: Clone + Send + Sync + 'static {
+    /// What a message holds.
+    type Item: Data;
+
+    /// Appends what the message holds to `out`: none, one or many values.
+    ///
+    /// `Err` gives the reason in one line, for which the whole message goes to the dead letters;
+    /// then nothing of it was appended.
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Self::Item>) -> Result<(), String>;
+}
+
+/// Flink's `SerializationSchema`: a value becomes the bytes of one message.
+pub trait SerializationSchema<T>: Clone + Send + Sync + 'static {
+    /// Appends the message's bytes to `out`.
+    ///
+    /// `Err` gives the reason in one line, for which the record goes to the dead letters; what was
+    /// appended until then is taken off again by the caller.
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String>;
+}
