@@ -6,47 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-die() { echo "setup: $*" >&2; exit 1; }
-have() { command -v "$1" >/dev/null 2>&1; }
-is_root() { [ "$(id -u)" = 0 ]; }
-has_terminal() { [ -t 0 ] && [ -t 2 ]; }
-
-ask() { # QUESTION
-    local answer
-    has_terminal || return 1
-    read -rp "setup: $1 [Y/n] " answer
-    case $answer in [nN]*) return 1 ;; esac
-}
-
-# The system's package manager, and what the packages are called there.
-packages() { # compiler | libclang
-    case "$manager:$1" in
-        apt-get:compiler) echo build-essential ;;
-        apt-get:libclang) echo libclang-dev ;;
-        dnf:compiler | yum:compiler | zypper:compiler) echo gcc-c++ make ;;
-        dnf:libclang | yum:libclang | zypper:libclang) echo clang-devel ;;
-        pacman:compiler) echo base-devel ;;
-        pacman:libclang) echo clang ;;
-        apk:compiler) echo build-base linux-headers ;;
-        apk:libclang) echo clang-dev ;;
-        *) echo "" ;;
-    esac
-}
-
-install_command() { # PACKAGE...
-    case $manager in
-        apt-get) echo "apt-get install -y --no-install-recommends $*" ;;
-        dnf | yum) echo "$manager install -y $*" ;;
-        zypper) echo "zypper --non-interactive install $*" ;;
-        pacman) echo "pacman -S --noconfirm --needed $*" ;;
-        apk) echo "apk add $*" ;;
-    esac
-}
-
-manager=
-for m in apt-get dnf yum zypper pacman apk; do
-    if have "$m"; then manager=$m; break; fi
-done
+me=setup
+. scripts/packages.sh
 
 has_compiler() { have c++ || have g++ || have clang++; }
 
@@ -77,30 +38,15 @@ has_clang_headers() {
 }
 
 system_packages() {
-    local missing=() what=() command
+    local missing=() what=() list
     has_compiler || { missing+=(compiler); what+=("a C++ compiler"); }
     has_libclang || { missing+=(libclang); what+=("libclang with its headers"); }
     [ ${#missing[@]} -eq 0 ] && return
-    local names="" list
-    for m in "${missing[@]}"; do names+=" $(packages "$m")"; done
     list=$(IFS=,; echo "${what[*]}" | sed 's/,/ and /')
     if [ "$(uname)" = Darwin ]; then
         die "$list missing: run 'xcode-select --install', then again"
     fi
-    [ -n "${names// /}" ] || die "$list missing: install them with this system's package manager, then again"
-    # shellcheck disable=SC2086
-    command=$(install_command $names)
-    if is_root; then
-        echo "setup: $list missing, installing:$names" >&2
-    elif have sudo && ask "$list missing. Run 'sudo $command'?"; then
-        command="sudo $command"
-    else
-        die "$list missing: run 'sudo $command' (or the same as root), then again"
-    fi
-    if [ "$manager" = apt-get ]; then
-        ${command%%apt-get*}apt-get update -qq >&2 || true
-    fi
-    DEBIAN_FRONTEND=noninteractive $command >&2 || die "'$command' failed; install$names by hand, then again"
+    install_packages "$list" "${missing[@]}" || exit 1
 }
 
 rust() {

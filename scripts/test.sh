@@ -41,6 +41,8 @@ if cargo_has fmt; then
 else
     left_out format rustfmt
 fi
+# Before the long build: with CI set, one that is missing ends this here.
+step servers scripts/servers.sh install
 # The binaries first: the tests that kill a running job need them. The lints last: a warning
 # should not hide what the tests say.
 step build cargo build "$@" --bins
@@ -50,7 +52,7 @@ export HURTIG_BIN=$CARGO_TARGET_DIR/release/hurtig
 # The same random histories every time; another seed looks elsewhere.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-20261123}
 printf '\n=== property tests with PROPTEST_RNG_SEED=%s\n' "$PROPTEST_RNG_SEED"
-step tests ${limit[@]+"${limit[@]}"} scripts/s3.sh cargo test "$@" --no-fail-fast
+step tests ${limit[@]+"${limit[@]}"} scripts/servers.sh run cargo test "$@" --no-fail-fast
 if cargo_has clippy; then
     step lints cargo clippy "$@" --all-targets -- -D warnings
 else

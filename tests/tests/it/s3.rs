@@ -1,4 +1,4 @@
-//! Checkpoints in a real S3 server, which `scripts/s3.sh` starts: killed, restored, exact.
+//! Checkpoints in a real S3 server, which `scripts/servers.sh` starts: killed, restored, exact.
 
 use hurtig_tests::{
     chaos::written::{Written, books},

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# The real servers that the tests talk to, in ~/.cache/hurtig (XDG_CACHE_HOME is honoured), each in
+# the one version named here.
+#
+#   scripts/servers.sh install         installs what is missing, says nothing if all is there
+#   scripts/servers.sh where NAME      prints where kinesis, kafka or ministack is; fails if nowhere
+#   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
+#
+# What cannot be installed is said in one line, and what needs it is left out; with CI set that is
+# a failure. Programs (node, Java, Python) come from the system's packages, as in scripts/setup.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+me=servers
+. scripts/packages.sh
+
+kinesis_local=0.6.2
+kinesalite=3.3.3
+kafka=4.1.2
+ministack=1.5.33
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/hurtig
+directory() { # NAME
+    case $1 in
+        kinesis) echo "$cache/kinesis-$kinesis_local-$kinesalite" ;;
+        kafka) echo "$cache/kafka-$kafka" ;;
+        ministack) echo "$cache/ministack-$ministack" ;;
+        *) die "there is no server '$1': kinesis, kafka or ministack" ;;
+    esac
+}
+
+has_node() { have node && have npm; }
+has_kafka() { have mvn && java17; }
+has_python() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+java17() { # Kafka 4 does not run on less
+    local version
+    have java || return 1
+    version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -1)
+    [ "${version:-0}" -ge 17 ]
+}
+
+# kinesis-local (resharding, enhanced fan-out) and kinesalite (volume, survives kill -9), from npm.
+install_kinesis() { # DIR
+    has_node || install_packages "node and npm are" node || return
+    npm install --prefix "$1" --no-audit --no-fund --no-update-notifier --loglevel=error \
+        "kinesis-local@$kinesis_local" "kinesalite@$kinesalite" >/dev/null
+}
+
+# The broker with all it runs on, from Maven Central. It logs by slf4j-simple, to standard error.
+install_kafka() { # DIR
+    has_kafka || install_packages "Java 17 and Maven are" kafka || return
+    cat >"$1/pom.xml" <<END
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>hurtig</groupId>
+  <artifactId>kafka-broker</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+END
+    mvn -B -q -ntp -Dstyle.color=never -f "$1/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$1/lib" >&2
+}
+
+# S3, SQS and the rest of AWS, from PyPI.
+install_ministack() { # DIR
+    has_python || install_packages "Python with venv is" python || return
+    { python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "ministack==$ministack"; } >&2
+}
+
+what_needs() { # NAME
+    case $1 in
+        kinesis) echo "the tests against Kinesis" ;;
+        kafka) echo "the tests against Kafka" ;;
+        ministack) echo "the tests against S3 and SQS" ;;
+    esac
+}
+
+install() { # NAME
+    local dir
+    dir=$(directory "$1")
+    [ -e "$dir/ready" ] && return
+    echo "$me: installing $1 in $dir" >&2
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    if "install_$1" "$dir"; then
+        touch "$dir/ready"
+        return
+    fi
+    rm -rf "$dir"
+    if [ -n "${CI:-}" ]; then die "$1 could not be installed, which $(what_needs "$1") need"; fi
+    echo "$me: $1 could not be installed: $(what_needs "$1") are left out" >&2
+}
+
+install_all() {
+    mkdir -p "$cache"
+    # Two clones may want the same at the same time.
+    if have flock; then
+        exec 9>"$cache/servers.lock"
+        flock 9
+    fi
+    install kinesis
+    install kafka
+    install ministack
+    exec 9>&-
+}
+
+# Runs a command with AWS_… and HURTIG_TEST_S3 set to an S3 server, which ends with it. It listens
+# on 127.0.0.1 and keeps its data in a temporary directory.
+run() { # COMMAND...
+    local dir port
+    dir=$(directory ministack)
+    [ -e "$dir/ready" ] || exec "$@"
+    data=$(mktemp -d)
+    server=
+    # It may not heed SIGTERM.
+    trap '[ -n "$server" ] && kill -9 "$server" 2>/dev/null; rm -rf "$data"' EXIT
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    BIND_HOST=127.0.0.1 GATEWAY_PORT=$port S3_PERSIST=1 S3_DATA_DIR=$data "$dir/bin/ministack" >"$data/log" 2>&1 &
+    server=$!
+    disown "$server" # its end is no news
+    export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ENDPOINT=http://127.0.0.1:$port AWS_ALLOW_HTTP=true
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
+    python3 - <<END
+import time, urllib.request
+base = "http://127.0.0.1:$port"
+for _ in range(300):
+    try:
+        urllib.request.urlopen(base + "/_ministack/health", timeout=2)
+        break
+    except OSError:
+        time.sleep(0.1)
+else:
+    raise SystemExit("servers: ministack does not answer; its log is:\n" + open("$data/log").read())
+urllib.request.urlopen(urllib.request.Request(base + "/hurtig-test", method="PUT"), timeout=5)
+END
+    export HURTIG_TEST_S3=s3://hurtig-test/checkpoints
+    echo "$me: ministack $ministack answers on 127.0.0.1:$port" >&2
+    "$@"
+}
+
+case "${1:-}" in
+    install) install_all ;;
+    where)
+        dir=$(directory "${2:-}")
+        [ -e "$dir/ready" ] || die "$2 is not installed: run 'scripts/servers.sh install'"
+        echo "$dir"
+        ;;
+    run)
+        shift
+        install_all
+        run "$@"
+        ;;
+    *) die "scripts/servers.sh install | where NAME | run COMMAND..." ;;
+esac
