@@ -1,1 +1,3 @@
 //! Kinesis Data Streams: hurtig's source, sink, KPL aggregation and scaling.
+
+pub mod kpl;
