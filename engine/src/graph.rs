@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     exchange::{EdgeSenders, Receiver},
     sink::{Committer, CommitterContext},
-    source::{Boundedness, ErasedEnumerator},
+    source::{Boundedness, EnumeratorContext, ErasedEnumerator},
     task::{Events, RuntimeContext, Task, TaskMetrics, build::SideFactory},
 };
 
@@ -130,7 +130,8 @@ pub(crate) struct SourceMeta {
     pub enumerator: EnumeratorFactory,
 }
 
-pub(crate) type EnumeratorFactory = Arc<dyn Fn(Option<Vec<u8>>) -> Result<Box<dyn ErasedEnumerator>> + Send + Sync>;
+pub(crate) type EnumeratorFactory =
+    Arc<dyn Fn(EnumeratorContext, Option<Vec<u8>>) -> Result<Box<dyn ErasedEnumerator>> + Send + Sync>;
 
 /// What the coordinator needs of a sink.
 #[derive(Clone)]

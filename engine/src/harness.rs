@@ -24,6 +24,7 @@ use crate::{
     dead_letter::DeadLetter,
     error::{Error, Result, from_bytes},
     graph::OperatorMeta,
+    metrics::Registry,
     operator::{Named, Operator, OperatorFactory, Output, Progress},
     record::{Data, Record},
     source::SplitNames,
@@ -119,6 +120,7 @@ impl<In: Data, F: OperatorFactory<In>> OneInputHarness<In, F> {
             runtime: runtime.handle().clone(),
             under_way: Default::default(),
             splits: SplitNames::default(),
+            registry: Registry::default(),
             restored,
             state: StateSettings {
                 kind: settings.backend,

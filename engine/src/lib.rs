@@ -13,6 +13,7 @@ pub mod error;
 pub mod exchange;
 pub mod graph;
 pub mod harness;
+pub mod metrics;
 pub mod operator;
 pub mod record;
 pub mod rest;

@@ -78,7 +78,14 @@ impl LocalRunner {
             for meta in &vertex.committers {
                 let Some(operator) = vertex.operators.get(meta.operator) else { continue };
                 let (uid, name) = (operator.uid.clone(), operator.name.clone());
-                let ctx = CommitterContext { job: graph.name.clone(), uid: uid.clone(), name };
+                let ctx = CommitterContext {
+                    job: graph.name.clone(),
+                    uid: uid.clone(),
+                    name,
+                    generation: writer.generation(),
+                    clock: config.clock.clone(),
+                    runtime: runtime.handle().clone(),
+                };
                 if let Some(committer) = (meta.make)(ctx)? {
                     committers.push((uid, committer));
                 }

@@ -8,14 +8,16 @@
 //! the dead letters (same checkpoint), or counted as rejected where the user said so.
 //!
 //! A writer never blocks its worker: long work goes to the [`Pool`](crate::task::pool::Pool),
-//! and [`SinkWriter::ready`] and [`SinkWriter::flush`] say when it is done.
+//! and [`SinkWriter::ready`] and [`SinkWriter::flush`] say when it is done. What waits for a network does so
+//! on the runtime, and wakes the worker ([`WriterContext::waker`]) when there is news.
 
 use std::sync::Arc;
 
 use crate::{
     error::Result,
+    metrics::Metrics,
     record::{Origin, Record},
-    task::pool::Pool,
+    task::pool::{Pool, Waker},
     time::Clock,
 };
 
@@ -112,10 +114,14 @@ pub struct WriterContext {
     pub pool: Pool,
     /// The runtime for the network.
     pub runtime: tokio::runtime::Handle,
+    /// Wakes the worker: what [`SinkWriter::ready`] or [`SinkWriter::flush`] waits for has come.
+    pub waker: Waker,
+    /// Where its gauges are registered.
+    pub metrics: Metrics,
 }
 
 /// What a committer may use.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CommitterContext {
     /// The job's name.
     pub job: String,
@@ -123,6 +129,13 @@ pub struct CommitterContext {
     pub uid: String,
     /// The sink's name.
     pub name: String,
+    /// Counts the runs over one checkpoint storage: what a newer run wrote, an older one must not
+    /// touch any more.
+    pub generation: u64,
+    /// The injected clock.
+    pub clock: Arc<dyn Clock>,
+    /// The runtime for the network.
+    pub runtime: tokio::runtime::Handle,
 }
 
 /// What a sink does with its books and its refusals while it takes a record.

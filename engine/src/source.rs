@@ -14,7 +14,9 @@ use std::{
 };
 
 use crate::{
+    checkpoint::CheckpointId,
     error::{Result, from_bytes, to_bytes},
+    metrics::Metrics,
     record::{Data, Origin},
     task::pool::Waker,
     time::Clock,
@@ -37,8 +39,14 @@ pub trait Source: Send + Sync + 'static {
     type Reader: SourceReader<Item = Self::Item, Split = Self::Split>;
 
     /// Finds the splits. `restored` is what [`SplitEnumerator::snapshot`] gave at the checkpoint.
-    /// An unusable source (a directory that does not exist) is an error here, before anything runs.
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<Self::Split>>>;
+    /// An unusable source (a directory that does not exist, a stream that cannot be reached) is an
+    /// error here, before anything runs; this, and only this, may wait for the network
+    /// (`ctx.runtime.block_on`).
+    fn enumerator(
+        &self,
+        ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<Self::Split>>>;
 
     /// Makes the reader of one subtask.
     fn reader(&self, ctx: ReaderContext) -> Result<Self::Reader>;
@@ -59,14 +67,19 @@ pub enum Boundedness {
 /// Finds splits and says which reader gets which.
 pub trait SplitEnumerator<S>: Send {
     /// Called once after [`Source::enumerator`] on a restore, before the first [`poll`](Self::poll):
-    /// the readers' unfinished splits at their positions.
+    /// the readers' unfinished splits at their positions, all of them. A split that was assigned and
+    /// is not among them has been read to its end, whether or not
+    /// [`split_finished`](Self::split_finished) was called before the checkpoint.
     fn add_splits_back(&mut self, splits: Vec<S>);
 
-    /// Assigns what can be assigned now. Called at start, after a split has finished, and from
-    /// time to time; must not block for long.
+    /// Assigns what can be assigned now. Called at start, after a split has finished, when
+    /// [`EnumeratorWaker::wake`] was called, and from time to time. Must not block: whoever asks a
+    /// network does so on the runtime, and keeps the answer for the next call.
     fn poll(&mut self, ctx: &mut Assignments<S>) -> Result<()>;
 
-    /// A reader has read this split to its end.
+    /// A reader has read this split to its end. It goes on holding its source's watermark until the
+    /// next [`poll`](Self::poll) was carried out: what is assigned there to the same reader (a shard's
+    /// child) takes over without a gap in event time.
     fn split_finished(&mut self, _id: &str) {}
 
     /// What a restore needs, without the splits that are with readers.
@@ -130,7 +143,11 @@ pub trait SourceReader: 'static {
     fn poll<O: SourceOutput<Self::Item>>(&mut self, max: usize, out: &mut O) -> Result<ReaderStatus>;
 
     /// The unfinished splits at their positions: exactly what was emitted lies before them.
-    fn snapshot(&self) -> Result<Vec<(u32, Self::Split)>>;
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<(u32, Self::Split)>>;
+
+    /// The checkpoint is complete and committed: positions in it may be told to others, such as a
+    /// broker that shows them.
+    fn checkpoint_complete(&mut self, _checkpoint: CheckpointId) {}
 }
 
 /// What a reader says after a poll.
@@ -161,23 +178,75 @@ pub trait SourceOutput<T> {
     /// How far this split's event time has come (the least value before its first record).
     fn split_watermark(&self, split: u32) -> i64;
 
-    /// The split is at its end: it no longer holds the watermark back.
+    /// Whether this split is too far ahead of others in event time (watermark alignment): nothing of
+    /// it should be emitted now.
+    fn is_paused(&mut self, _split: u32) -> bool {
+        false
+    }
+
+    /// The split is at its end: it no longer holds the watermark back, once the enumerator has been
+    /// told and has assigned what follows it.
     fn finish_split(&mut self, split: u32);
+}
+
+/// What an enumerator may use.
+#[derive(Clone)]
+pub struct EnumeratorContext {
+    /// The job's name.
+    pub job: String,
+    /// The source's uid.
+    pub uid: String,
+    /// How many readers there are.
+    pub readers: usize,
+    /// The injected clock.
+    pub clock: Arc<dyn Clock>,
+    /// Asks for a poll: give it to whatever looks for splits in the background.
+    pub waker: EnumeratorWaker,
+    /// The runtime for the network.
+    pub runtime: tokio::runtime::Handle,
+    /// Where its gauges are registered.
+    pub metrics: Metrics,
+}
+
+/// Has the enumerator polled soon.
+#[derive(Clone)]
+pub struct EnumeratorWaker(Arc<dyn Fn() + Send + Sync>);
+
+impl EnumeratorWaker {
+    /// Calls `wake`, whatever that does.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        EnumeratorWaker(Arc::new(wake))
+    }
+
+    /// There is something new to assign.
+    pub fn wake(&self) {
+        (self.0)();
+    }
 }
 
 /// What a reader may use.
 #[derive(Clone)]
 pub struct ReaderContext {
+    /// The job's name.
+    pub job: String,
+    /// The source's uid.
+    pub uid: String,
     /// This subtask's index.
     pub subtask: usize,
     /// How many there are.
     pub parallelism: usize,
+    /// Unique for every start of this subtask.
+    pub attempt: String,
     /// The injected clock.
     pub clock: Arc<dyn Clock>,
     /// Wakes the worker: give it to whatever fetches in the background.
     pub waker: Waker,
     /// The runtime for the network.
     pub runtime: tokio::runtime::Handle,
+    /// The names behind split numbers.
+    pub splits: SplitNames,
+    /// Where its gauges are registered.
+    pub metrics: Metrics,
 }
 
 /// The names behind the split numbers in [`Origin`]s, shared by the whole job.

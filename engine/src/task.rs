@@ -69,6 +69,9 @@ pub enum TaskCommand {
     AssignSplits {
         /// Number in this run, the split's bytes, and the newest event time seen in it.
         splits: Vec<(u32, Vec<u8>, i64)>,
+        /// Splits that were read to their end, and whose successors are known: they let go of the
+        /// watermark.
+        released: Vec<u32>,
         /// Known splits that nobody reads yet: they hold the watermark back.
         unassigned: usize,
         /// There will be no more.
@@ -91,6 +94,8 @@ pub enum TaskEvent {
     SplitFinished {
         /// The vertex's index in the graph.
         vertex: usize,
+        /// Which subtask has read it.
+        subtask: usize,
         /// The split's number.
         split: u32,
     },

@@ -133,14 +133,14 @@ impl WatermarkAlignment {
         times[subtask] = MIN_WATERMARK;
     }
 
-    /// Reports how far the subtask has come, and says whether it has to wait for others.
-    pub fn report(&self, subtask: usize, time: i64) -> bool {
+    /// Reports how far the subtask has come, and says how far anybody may go.
+    pub fn report(&self, subtask: usize, time: i64) -> i64 {
         let mut times = self.times.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(mine) = times.get_mut(subtask) {
             *mine = time;
         }
         let slowest = times.iter().copied().min().unwrap_or(time);
-        time != MAX_WATERMARK && time > slowest.saturating_add(self.max_drift)
+        slowest.saturating_add(self.max_drift)
     }
 }
 
@@ -150,6 +150,8 @@ struct SplitTime {
     newest: i64,
     last_record: i64,
     touched: bool,
+    /// Read to its end; what follows it is not known yet.
+    ended: bool,
 }
 
 /// The event times of a reader's splits.
@@ -159,11 +161,13 @@ pub(crate) struct SplitTimes {
     /// By split number.
     splits: Vec<Option<SplitTime>>,
     open: usize,
+    /// Splits beyond it wait for others.
+    limit: i64,
 }
 
 impl SplitTimes {
     pub fn new(settings: WatermarkSettings) -> Self {
-        SplitTimes { settings, splits: Vec::new(), open: 0 }
+        SplitTimes { settings, splits: Vec::new(), open: 0, limit: i64::MAX }
     }
 
     /// Takes a split on, at the newest event time it had in the checkpoint.
@@ -172,15 +176,30 @@ impl SplitTimes {
         if self.splits.len() <= i {
             self.splits.resize(i + 1, None);
         }
-        self.open += usize::from(self.splits[i].is_none());
-        self.splits[i] = Some(SplitTime { newest, last_record: now, touched: false });
+        self.open += usize::from(self.splits[i].is_none_or(|s| s.ended));
+        self.splits[i] = Some(SplitTime { newest, last_record: now, touched: false, ended: false });
     }
 
-    /// `true` if it was open.
+    /// It was read to its end; until it is released, it holds the watermark where it is. `true` if it
+    /// was open.
     pub fn finish(&mut self, number: u32) -> bool {
-        let was = self.splits.get_mut(number as usize).and_then(Option::take).is_some();
-        self.open -= usize::from(was);
-        was
+        match self.splits.get_mut(number as usize) {
+            Some(Some(split)) if !split.ended => {
+                split.ended = true;
+                self.open -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What follows a finished split is known.
+    pub fn release(&mut self, number: u32) {
+        if let Some(split) = self.splits.get_mut(number as usize)
+            && split.is_some_and(|s| s.ended)
+        {
+            *split = None;
+        }
     }
 
     pub fn open(&self) -> usize {
@@ -228,12 +247,25 @@ impl SplitTimes {
         least
     }
 
+    /// Whether the split has run ahead of the others and has to wait. It is not idle meanwhile.
+    pub fn is_paused(&mut self, number: u32) -> bool {
+        match self.splits.get_mut(number as usize) {
+            Some(Some(split)) if split.newest > self.limit => {
+                split.touched = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Whether this subtask has run ahead of the others and has to wait. `ended`: it will not
     /// come any further, nobody is to wait for it.
     pub fn has_to_wait(&mut self, subtask: usize, ended: bool) -> bool {
         let Some(alignment) = &self.settings.alignment else { return false };
         let slowest = self.splits.iter().flatten().map(|s| s.newest).min();
-        alignment.report(subtask, if ended { MAX_WATERMARK } else { slowest.unwrap_or(MAX_WATERMARK) })
+        let time = if ended { MAX_WATERMARK } else { slowest.unwrap_or(MAX_WATERMARK) };
+        self.limit = alignment.report(subtask, time);
+        time != MAX_WATERMARK && time > self.limit
     }
 
     /// Takes its place among the subtasks that are aligned.
@@ -269,8 +301,11 @@ mod tests {
         assert_eq!(t.watermark(0), Some(MIN_WATERMARK), "a split without a record holds it back");
         t.on_event(1, 90_000, NO_TIMESTAMP);
         assert_eq!(t.watermark(0), Some(59_999));
-        assert!(t.finish(1));
-        assert_eq!(t.watermark(0), Some(69_999));
+        assert!(t.finish(1) && !t.finish(1));
+        assert_eq!((t.watermark(0), t.open()), (Some(59_999), 1), "what follows it may begin there");
+        t.release(1);
+        t.release(0);
+        assert_eq!((t.watermark(0), t.open()), (Some(69_999), 1));
     }
 
     #[test]

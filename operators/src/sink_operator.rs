@@ -62,6 +62,8 @@ impl<T: 'static, S: Sink<T>> OperatorFactory<T> for SinkFactory<S> {
             clock: ctx.clock(),
             pool: ctx.pool(),
             runtime: ctx.runtime(),
+            waker: ctx.waker(),
+            metrics: ctx.metrics(),
         };
         let writer = self.sink.writer(writer_ctx, restored.state)?;
         Ok(SinkOperator { writer, books, name: ctx.name().into(), letters: Vec::new(), uncommitted: Vec::new() })

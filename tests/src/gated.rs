@@ -19,7 +19,11 @@ use std::sync::{
 
 use hurtig_engine::{
     Result,
-    source::{Boundedness, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, SplitEnumerator},
+    checkpoint::CheckpointId,
+    source::{
+        Boundedness, EnumeratorContext, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader,
+        SplitEnumerator,
+    },
     time::Clock,
 };
 
@@ -75,8 +79,12 @@ impl<S: Source> Source for Gated<S> {
     type Split = S::Split;
     type Reader = GatedReader<S::Reader>;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<S::Split>>> {
-        self.source.enumerator(restored)
+    fn enumerator(
+        &self,
+        ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<S::Split>>> {
+        self.source.enumerator(ctx, restored)
     }
 
     fn reader(&self, ctx: ReaderContext) -> Result<Self::Reader> {
@@ -116,8 +124,12 @@ impl<R: SourceReader> SourceReader for GatedReader<R> {
         status
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, R::Split)>> {
-        self.reader.snapshot()
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<(u32, R::Split)>> {
+        self.reader.snapshot(checkpoint)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) {
+        self.reader.checkpoint_complete(checkpoint);
     }
 }
 
@@ -143,6 +155,10 @@ impl<T, O: SourceOutput<T>> SourceOutput<T> for Counted<'_, O> {
 
     fn split_watermark(&self, split: u32) -> i64 {
         self.out.split_watermark(split)
+    }
+
+    fn is_paused(&mut self, split: u32) -> bool {
+        self.out.is_paused(split)
     }
 
     fn finish_split(&mut self, split: u32) {

@@ -11,8 +11,12 @@
 
 use compact_str::CompactString;
 use hurtig_engine::{
+    checkpoint::CheckpointId,
     error::Result,
-    source::{Boundedness, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split, SplitEnumerator},
+    source::{
+        Boundedness, EnumeratorContext, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split,
+        SplitEnumerator,
+    },
     time::NO_TIMESTAMP,
 };
 use serde::{Deserialize, Serialize};
@@ -177,7 +181,11 @@ impl Source for PeerSource {
     type Split = PeerSplit;
     type Reader = PeerReader;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<PeerSplit>>> {
+    fn enumerator(
+        &self,
+        _ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<PeerSplit>>> {
         let split = |split| PeerSplit { split, round: 0, next: split };
         AllAtOnce::boxed(restored, || Ok((0..SPLITS).map(split).collect()))
     }
@@ -244,7 +252,7 @@ impl SourceReader for PeerReader {
         })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, PeerSplit)>> {
+    fn snapshot(&mut self, _checkpoint: CheckpointId) -> Result<Vec<(u32, PeerSplit)>> {
         Ok(self.splits.clone())
     }
 }
@@ -310,7 +318,7 @@ mod tests {
         let mut out = Kept::default();
         while reader.poll(777, &mut out).expect("read") == ReaderStatus::MoreAvailable {
             // A new reader at every poll goes on where the last one was.
-            let splits = reader.snapshot().expect("snapshot");
+            let splits = reader.snapshot(1).expect("snapshot");
             reader = new();
             for (number, split) in splits {
                 reader.add_split(number, split).expect("added");

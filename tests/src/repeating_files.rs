@@ -20,8 +20,12 @@ use std::{
 };
 
 use hurtig_engine::{
+    checkpoint::CheckpointId,
     error::{Error, Result},
-    source::{Boundedness, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split, SplitEnumerator},
+    source::{
+        Boundedness, EnumeratorContext, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split,
+        SplitEnumerator,
+    },
 };
 use hurtig_operators::connectors::files::{FileReader, FileSource, FileSplit, JsonLines, LineFormat};
 use serde::{Deserialize, Serialize};
@@ -94,7 +98,11 @@ impl Source for RepeatingFiles {
     type Split = RepeatingSplit;
     type Reader = RepeatingReader;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<RepeatingSplit>>> {
+    fn enumerator(
+        &self,
+        _ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<RepeatingSplit>>> {
         let all = || Ok(self.files.splits()?.into_iter().map(|file| RepeatingSplit { file, round: 0 }).collect());
         AllAtOnce::boxed(restored, all)
     }
@@ -179,9 +187,9 @@ impl SourceReader for RepeatingReader {
         Ok(if finished.is_empty() || self.splits.is_empty() { status } else { ReaderStatus::MoreAvailable })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, RepeatingSplit)>> {
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<(u32, RepeatingSplit)>> {
         let round = |number| self.splits.iter().find(|open| open.number == number).map(|open| open.round);
-        let files = self.files.snapshot()?.into_iter();
+        let files = self.files.snapshot(checkpoint)?.into_iter();
         // After a stop the files are still open, but their splits are finished.
         Ok(files.filter_map(|(n, file)| round(n).map(|round| (n, RepeatingSplit { file, round }))).collect())
     }

@@ -111,7 +111,7 @@ impl GraphBuilder {
         self.vertices[vertex].source = Some(SourceMeta {
             uid: String::new(),
             boundedness: source.boundedness(),
-            enumerator: Arc::new(move |restored| Ok(Box::new(Erased(source.enumerator(restored)?)))),
+            enumerator: Arc::new(move |ctx, restored| Ok(Box::new(Erased(source.enumerator(ctx, restored)?)))),
         });
     }
 

@@ -222,7 +222,7 @@ pub(crate) mod tests {
         source.source = Some(SourceMeta {
             uid: "gen".into(),
             boundedness: Boundedness::Bounded,
-            enumerator: Arc::new(|_| Err(Error::Graph("only shown".into()))),
+            enumerator: Arc::new(|_, _| Err(Error::Graph("only shown".into()))),
         });
         let mut count = vertex(2, &[("count", "count")]);
         count.keyed = true;

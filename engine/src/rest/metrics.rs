@@ -42,6 +42,12 @@ pub async fn of_vertex(
         for (name, value) in task_metrics(&job, v, subtask) {
             all.insert(format!("{subtask}.{name}"), plain(value));
         }
+        for gauge in job.handle.metrics()[v][subtask].registry.entries() {
+            // Flink's way to name what belongs to an operator, and to something of it.
+            let of: String = gauge.labels.iter().map(|(_, value)| format!("{value}.")).collect();
+            let name = format!("{subtask}.{}.{of}{}", gauge.operator.replace(' ', "_"), gauge.name);
+            all.insert(name, gauge.gauge.get().to_string());
+        }
     }
     Ok(Json(strings(all, &query)))
 }

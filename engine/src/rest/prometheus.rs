@@ -87,6 +87,13 @@ impl Scrape {
                 self.set("hurtig_task_unread", "records for side outputs that nobody reads", &labels, unread);
                 let state = m.state_bytes.load(Relaxed) as f64;
                 self.set("hurtig_task_state_bytes", "state in the last snapshot", &labels, state);
+                for gauge in m.registry.entries() {
+                    let mut labels = labels.clone();
+                    labels.extend([("operator_id", stable_id(&gauge.uid)), ("operator_name", gauge.operator)]);
+                    labels.extend(gauge.labels);
+                    let name = format!("flink_taskmanager_job_task_operator_{}", gauge.name);
+                    self.set(name, "scope: taskmanager_job_task_operator", &labels, gauge.gauge.get() as f64);
+                }
                 let watermark = m.watermark.load(Relaxed) as f64;
                 for operator in &vertex.operators {
                     let mut labels = labels.clone();

@@ -171,6 +171,7 @@ impl Deployment {
                 runtime: self.runtime.clone(),
                 under_way: self.under_way.clone(),
                 splits: self.splits.clone(),
+                registry: self.metrics[v][w].registry.clone(),
                 restored,
                 state: self.state.clone(),
             };

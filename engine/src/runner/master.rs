@@ -33,7 +33,7 @@ use crate::{
     },
     error::{Error, Result},
     sink::{Books, Committer},
-    source::{ErasedEnumerator, SplitNames},
+    source::{EnumeratorContext, EnumeratorWaker, ErasedEnumerator, SplitNames},
     task::{StateSettings, TaskCommand, TaskEvent, chain_task::snapshot_dir, pool::UnderWay},
     time::millis,
     worker::{WorkerCommand, panic_message},
@@ -45,6 +45,8 @@ pub(crate) enum MasterEvent {
     /// From a task of an attempt.
     Task(u32, TaskEvent),
     WorkerReady(u32),
+    /// An enumerator of an attempt has something to assign.
+    SplitsFound(u32),
     WorkerEnded(u32, Ended),
     /// From any attempt: what a dead one has uploaded is discarded.
     Uploaded(CheckpointId, SubtaskKey, Uploaded),
@@ -132,6 +134,8 @@ struct SourceState {
     newest: HashMap<String, i64>,
     /// What the readers were last told: known splits without a reader, no more to come.
     told: Option<(usize, bool)>,
+    /// Splits that are at their end, by reader: after the next poll they let go of the watermark.
+    finished: Vec<(usize, u32)>,
 }
 
 /// A checkpoint that is being collected.
@@ -212,11 +216,27 @@ impl Master {
     pub fn prepare(&mut self) -> Result<()> {
         let number = self.attempt.number + 1;
         let mut attempt = Attempt { number, ..Attempt::default() };
+        for metrics in self.shared.metrics.iter().flatten() {
+            metrics.registry.clear();
+        }
         let manifest = self.point.as_ref().map(|p| &p.manifest);
         for (v, vertex) in self.shared.graph.vertices.iter().enumerate() {
             let Some(source) = &vertex.source else { continue };
             let state = manifest.and_then(|m| m.enumerators.get(&source.uid).cloned());
-            let mut enumerator = (source.enumerator)(state)?;
+            let (mailbox, metrics) = (self.mailbox.clone(), &self.shared.metrics[v]);
+            let name = vertex.operators.first().map_or("", |o| o.name.as_str());
+            let ctx = EnumeratorContext {
+                job: self.shared.graph.name.clone(),
+                uid: source.uid.clone(),
+                readers: vertex.parallelism,
+                clock: self.config.clock.clone(),
+                waker: EnumeratorWaker::new(move || {
+                    let _ = mailbox.send(MasterEvent::SplitsFound(number));
+                }),
+                runtime: self.runtime.handle().clone(),
+                metrics: metrics[0].registry.of(&source.uid, name),
+            };
+            let mut enumerator = (source.enumerator)(ctx, state)?;
             let mut newest = HashMap::new();
             if let Some(manifest) = manifest {
                 let mut back = Vec::new();
@@ -227,7 +247,7 @@ impl Master {
                 enumerator.add_splits_back(back)?;
             }
             let uid = source.uid.clone();
-            attempt.sources.push(SourceState { vertex: v, uid, enumerator, newest, told: None });
+            attempt.sources.push(SourceState { vertex: v, uid, enumerator, newest, told: None, finished: Vec::new() });
         }
         self.attempt = attempt;
         Ok(())
@@ -360,6 +380,7 @@ impl Master {
                 self.has_run |= made;
                 return Err(e);
             }
+            MasterEvent::SplitsFound(n) if n == current => self.attempt.next_poll = 0,
             MasterEvent::Task(n, event) if n == current => return self.task_event(event),
             MasterEvent::Uploaded(id, subtask, uploaded) => return self.uploaded(id, subtask, uploaded),
             MasterEvent::ManifestWritten(id, manifest, result) => {
@@ -430,10 +451,11 @@ impl Master {
                     let _ = mailbox.send(MasterEvent::Uploaded(barrier.id, subtask, uploaded));
                 });
             }
-            TaskEvent::SplitFinished { vertex, split } => {
+            TaskEvent::SplitFinished { vertex, subtask, split } => {
                 let name = self.attempt.splits.name(split);
                 if let Some(source) = self.attempt.sources.iter_mut().find(|s| s.vertex == vertex) {
                     source.enumerator.split_finished(&name);
+                    source.finished.push((subtask, split));
                 }
                 self.attempt.next_poll = 0;
             }
@@ -466,12 +488,14 @@ impl Master {
                 splits[reader % readers].push((number, bytes, newest));
             }
             let told = Some((decided.unassigned, decided.no_more));
+            let finished = std::mem::take(&mut source.finished);
             for (reader, splits) in splits.into_iter().enumerate() {
-                if splits.is_empty() && source.told == told {
+                let released: Vec<u32> = finished.iter().filter(|(r, _)| *r == reader).map(|(_, s)| *s).collect();
+                if splits.is_empty() && released.is_empty() && source.told == told {
                     continue;
                 }
-                let command =
-                    TaskCommand::AssignSplits { splits, unassigned: decided.unassigned, no_more: decided.no_more };
+                let (unassigned, no_more) = (decided.unassigned, decided.no_more);
+                let command = TaskCommand::AssignSplits { splits, released, unassigned, no_more };
                 self.attempt.workers[reader].send(WorkerCommand::Task(source.vertex, command));
             }
             source.told = told;

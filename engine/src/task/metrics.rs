@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::context::Counters;
-use crate::time::MIN_WATERMARK;
+use crate::{metrics::Registry, time::MIN_WATERMARK};
 
 /// One subtask's figures.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct TaskMetrics {
     pub newest_timestamp: AtomicI64,
     /// State: bytes in the last snapshot.
     pub state_bytes: AtomicU64,
+    /// Its operators' own gauges.
+    pub(crate) registry: Registry,
 }
 
 impl Default for TaskMetrics {
@@ -43,6 +45,7 @@ impl Default for TaskMetrics {
             queued: AtomicU64::new(0),
             newest_timestamp: AtomicI64::new(MIN_WATERMARK),
             state_bytes: AtomicU64::new(0),
+            registry: Registry::default(),
         }
     }
 }

@@ -14,7 +14,13 @@ use super::{
     context::Counters,
     pool::{Pool, UnderWay, Waker},
 };
-use crate::{error::Result, graph::OperatorMeta, source::SplitNames, time::Clock};
+use crate::{
+    error::Result,
+    graph::OperatorMeta,
+    metrics::{Metrics, Registry},
+    source::SplitNames,
+    time::Clock,
+};
 
 /// One operator's share of what a checkpoint held.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +65,7 @@ pub struct RuntimeContext<'a> {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) under_way: UnderWay,
     pub(crate) splits: SplitNames,
+    pub(crate) registry: Registry,
     pub(crate) restored: HashMap<String, RestoredOperator>,
     pub(crate) state: StateSettings,
 }
@@ -121,6 +128,11 @@ impl RuntimeContext<'_> {
     /// Wakes this worker.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    /// Where the current operator registers its own gauges (Flink's `getMetricGroup`).
+    pub fn metrics(&self) -> Metrics {
+        self.registry.of(self.uid(), self.name())
     }
 
     /// The names behind split numbers.

@@ -21,8 +21,16 @@ pub(crate) type SplitSnapshot = (String, Vec<u8>, i64);
 /// About how many records are read before other tasks have their turn.
 const RECORDS_PER_POLL: usize = 2048;
 
-/// Splits for the reader, how many have no reader yet, and whether no more will come.
-type Assignment = (Vec<(u32, Vec<u8>, i64)>, usize, bool);
+/// How soon a reader is asked again that has held splits back for others.
+const LOOK_AGAIN_MS: i64 = 2;
+
+/// What the enumerator has decided for this reader.
+struct Assignment {
+    splits: Vec<(u32, Vec<u8>, i64)>,
+    released: Vec<u32>,
+    unassigned: usize,
+    no_more: bool,
+}
 
 /// What waits for the reader's attention. Splits that are assigned after a trigger are still the
 /// enumerator's in its snapshot, so they must not be in the reader's: they queue behind the
@@ -87,6 +95,11 @@ where
             clock: setup.ctx.clock.clone(),
             waker: setup.ctx.waker.clone(),
             runtime: setup.ctx.runtime.clone(),
+            splits: setup.ctx.splits.clone(),
+            metrics: setup.ctx.metrics(),
+            job: setup.ctx.job().to_owned(),
+            uid: setup.ctx.uid().to_owned(),
+            attempt: setup.ctx.attempt().to_owned(),
         })?;
         let (core, _) = TaskCore::new(factory, setup, outlet, ctx)?;
         let mut task = SourceTask {
@@ -175,12 +188,12 @@ where
             self.stage = Stage::Watermark(MAX_WATERMARK);
             return Ok(Activity::Busy);
         }
-        let (reader, times) = (&self.reader, &self.times);
+        let (reader, times) = (&mut self.reader, &self.times);
         let names = self.core.ctx.splits().clone();
         let taken = self.core.snapshot(barrier, now, 0, |context| {
             context.enter(0);
             let mut splits = Vec::new();
-            for (number, split) in reader.snapshot()? {
+            for (number, split) in reader.snapshot(barrier.id)? {
                 let bytes = to_bytes("a split", &split)?;
                 let split: SplitSnapshot = (names.name(number), bytes, times.newest(number));
                 splits.push(to_bytes("a split", &split)?);
@@ -196,13 +209,17 @@ where
         Ok(Activity::Busy)
     }
 
-    fn assign(&mut self, (splits, unassigned, no_more): Assignment) -> Result<()> {
+    fn assign(&mut self, assignment: Assignment) -> Result<()> {
+        let Assignment { splits, released, unassigned, no_more } = assignment;
         self.waiting_for_splits = false;
         self.unassigned = unassigned;
         self.no_more |= no_more;
         for (number, bytes, newest) in splits {
             self.times.add(number, newest, self.core.ctx.now);
             self.reader.add_split(number, from_bytes("a split", &bytes)?)?;
+        }
+        for number in released {
+            self.times.release(number);
         }
         Ok(())
     }
@@ -270,16 +287,22 @@ where
             times: &mut self.times,
             finished: &mut self.finished,
             emitted: 0,
+            paused: false,
         };
-        let status = self.reader.poll(RECORDS_PER_POLL, &mut emitter)?;
-        let emitted = emitter.emitted;
+        let mut status = self.reader.poll(RECORDS_PER_POLL, &mut emitter)?;
+        let (emitted, paused) = (emitter.emitted, emitter.paused);
+        if let (ReaderStatus::NothingAvailable { until }, true) = (&mut status, paused) {
+            let soon = self.core.ctx.now + LOOK_AGAIN_MS;
+            *until = Some(until.map_or(soon, |t| t.min(soon)));
+        }
         self.core.ctx.counters.records_in += emitted;
         Ok(status)
     }
 
     fn report_finished(&mut self) {
         for split in std::mem::take(&mut self.finished) {
-            self.core.tell(TaskEvent::SplitFinished { vertex: self.core.vertex, split });
+            let (vertex, subtask) = (self.core.vertex, self.core.subtask);
+            self.core.tell(TaskEvent::SplitFinished { vertex, subtask, split });
         }
     }
 
@@ -325,10 +348,13 @@ where
 
     fn command(&mut self, command: TaskCommand) -> Result<()> {
         match command {
-            TaskCommand::CheckpointComplete(id) => self.core.op.checkpoint_complete(id),
+            TaskCommand::CheckpointComplete(id) => {
+                self.reader.checkpoint_complete(id);
+                self.core.op.checkpoint_complete(id);
+            }
             TaskCommand::Trigger(barrier) => self.queue.push_back(Queued::Barrier(barrier)),
-            TaskCommand::AssignSplits { splits, unassigned, no_more } => {
-                self.queue.push_back(Queued::Splits((splits, unassigned, no_more)));
+            TaskCommand::AssignSplits { splits, released, unassigned, no_more } => {
+                self.queue.push_back(Queued::Splits(Assignment { splits, released, unassigned, no_more }));
             }
         }
         Ok(())
@@ -357,6 +383,8 @@ struct Emitter<'a, A, Op, O> {
     times: &'a mut SplitTimes,
     finished: &'a mut Vec<u32>,
     emitted: u64,
+    /// Whether a split was held back for others: they may have come on any time.
+    paused: bool,
 }
 
 impl<A, Op, O> Emitter<'_, A, Op, O> {
@@ -401,6 +429,12 @@ where
 
     fn split_watermark(&self, split: u32) -> i64 {
         self.times.newest(split)
+    }
+
+    fn is_paused(&mut self, split: u32) -> bool {
+        let paused = self.times.is_paused(split);
+        self.paused |= paused;
+        paused
     }
 
     fn finish_split(&mut self, split: u32) {

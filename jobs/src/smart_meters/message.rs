@@ -5,8 +5,12 @@
 //! on the stream. So live data and backfill go through one code path.
 
 use hurtig_engine::{
+    checkpoint::CheckpointId,
     error::Result,
-    source::{Boundedness, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, SplitEnumerator},
+    source::{
+        Boundedness, EnumeratorContext, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader,
+        SplitEnumerator,
+    },
     time::NO_TIMESTAMP,
 };
 use serde::{Deserialize, Serialize};
@@ -57,8 +61,12 @@ where
     type Split = S::Split;
     type Reader = MessageReader<S::Reader, F>;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<S::Split>>> {
-        self.source.enumerator(restored)
+    fn enumerator(
+        &self,
+        ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<S::Split>>> {
+        self.source.enumerator(ctx, restored)
     }
 
     fn reader(&self, ctx: ReaderContext) -> Result<Self::Reader> {
@@ -92,8 +100,12 @@ where
         self.reader.poll(max, &mut Stamping { out, line: &self.line })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, R::Split)>> {
-        self.reader.snapshot()
+    fn snapshot(&mut self, checkpoint: CheckpointId) -> Result<Vec<(u32, R::Split)>> {
+        self.reader.snapshot(checkpoint)
+    }
+
+    fn checkpoint_complete(&mut self, checkpoint: CheckpointId) {
+        self.reader.checkpoint_complete(checkpoint);
     }
 }
 
@@ -125,6 +137,10 @@ where
 
     fn split_watermark(&self, split: u32) -> i64 {
         self.out.split_watermark(split)
+    }
+
+    fn is_paused(&mut self, split: u32) -> bool {
+        self.out.is_paused(split)
     }
 
     fn finish_split(&mut self, split: u32) {

@@ -20,8 +20,8 @@
 mod sink_harness;
 mod source_harness;
 
-pub use sink_harness::{Refused, SinkHarness};
-pub use source_harness::{Emitted, Letter, Output, SourceHarness};
+pub use sink_harness::{Refused, SinkHarness, committer_context};
+pub use source_harness::{Emitted, Letter, Output, SourceHarness, enumerator_context};
 
 use std::sync::OnceLock;
 

@@ -7,9 +7,10 @@ use std::sync::{
 
 use hurtig_engine::{
     Result,
+    checkpoint::CheckpointId,
     source::{
-        Assignments, Boundedness, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split,
-        SplitEnumerator,
+        Assignments, Boundedness, EnumeratorContext, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader,
+        Split, SplitEnumerator,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -81,7 +82,11 @@ impl Source for Numbers {
     type Split = Range;
     type Reader = NumbersReader;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<Range>>> {
+    fn enumerator(
+        &self,
+        _ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<Range>>> {
         let unassigned = match restored {
             Some(bytes) => hurtig_engine::error::from_bytes("ranges", &bytes)?,
             None => (0..self.splits).map(|id| Range { id, next: 0, end: self.per_split }).collect(),
@@ -137,7 +142,7 @@ impl SourceReader for NumbersReader {
         })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, Range)>> {
+    fn snapshot(&mut self, _checkpoint: CheckpointId) -> Result<Vec<(u32, Range)>> {
         Ok(self.splits.clone())
     }
 }

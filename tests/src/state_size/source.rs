@@ -6,8 +6,12 @@ use std::sync::{
 };
 
 use hurtig_engine::{
+    checkpoint::CheckpointId,
     error::Result,
-    source::{Boundedness, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split, SplitEnumerator},
+    source::{
+        Boundedness, EnumeratorContext, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split,
+        SplitEnumerator,
+    },
     time::{Clock, NO_TIMESTAMP},
 };
 use serde::{Deserialize, Serialize};
@@ -95,7 +99,11 @@ impl Source for Deeds {
     type Split = DeedSplit;
     type Reader = DeedReader;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<DeedSplit>>> {
+    fn enumerator(
+        &self,
+        _ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<DeedSplit>>> {
         let all = || Ok((0..SPLITS).map(|first| DeedSplit { first, next: first }).collect());
         AllAtOnce::boxed(restored, all)
     }
@@ -149,7 +157,7 @@ impl SourceReader for DeedReader {
         Ok(if done { ReaderStatus::NothingAvailable { until: None } } else { ReaderStatus::MoreAvailable })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, DeedSplit)>> {
+    fn snapshot(&mut self, _checkpoint: CheckpointId) -> Result<Vec<(u32, DeedSplit)>> {
         Ok(self.splits.clone())
     }
 }

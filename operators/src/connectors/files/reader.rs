@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, collections::BinaryHeap, path::PathBuf};
 
 use hurtig_engine::{
+    checkpoint::CheckpointId,
     error::Result,
     record::Data,
     source::{ReaderStatus, SourceOutput, SourceReader},
@@ -126,7 +127,7 @@ impl<T: Data, F: Format<T>> SourceReader for FileReader<T, F> {
         Ok(if done { ReaderStatus::NothingAvailable { until: None } } else { ReaderStatus::MoreAvailable })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, FileSplit)>> {
+    fn snapshot(&mut self, _checkpoint: CheckpointId) -> Result<Vec<(u32, FileSplit)>> {
         Ok(self.files.iter().flatten().map(|f| (f.number(), f.split())).collect())
     }
 }

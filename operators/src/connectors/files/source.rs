@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use hurtig_engine::{
     error::{Error, Result},
     record::Data,
-    source::{Boundedness, ReaderContext, Source, SplitEnumerator},
+    source::{Boundedness, EnumeratorContext, ReaderContext, Source, SplitEnumerator},
 };
 
 use super::{
@@ -133,7 +133,11 @@ impl<T: Data, F: Format<T>> Source for FileSource<T, F> {
     type Split = FileSplit;
     type Reader = FileReader<T, F>;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<FileSplit>>> {
+    fn enumerator(
+        &self,
+        _ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<FileSplit>>> {
         Ok(Box::new(match restored {
             Some(bytes) => FileEnumerator::restore(&bytes)?,
             None => FileEnumerator::new(self.splits()?),

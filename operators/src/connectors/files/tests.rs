@@ -5,17 +5,18 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use flate2::{Compression, write::GzEncoder};
 use hurtig_engine::{
     source::{ReaderStatus, Source, SourceReader},
-    time::NO_TIMESTAMP,
+    time::{ManualClock, NO_TIMESTAMP},
 };
 use proptest::prelude::*;
 
 use super::*;
-use crate::connectors::testing::{Output, SourceHarness};
+use crate::connectors::testing::{Output, SourceHarness, enumerator_context};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -517,7 +518,11 @@ fn csv_rows_that_do_not_fit_and_columns_by_option() {
         (CsvOptions { time_format: Some("iso".into()), ..options.clone() }, "no time format"),
     ] {
         let source = FileSource::new(text(&file)).csv(options, |_: &CsvRow<'_>| Ok(0_u8));
-        let e = source.enumerator(None).err().expect("an error").to_string();
+        let e = source
+            .enumerator(enumerator_context(1, Arc::new(ManualClock::new(0))), None)
+            .err()
+            .expect("an error")
+            .to_string();
         assert!(e.contains(word) && !e.contains('\n'), "{e}");
     }
     let no_header = CsvOptions {

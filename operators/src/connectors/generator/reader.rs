@@ -3,6 +3,7 @@
 use std::{marker::PhantomData, sync::Arc};
 
 use hurtig_engine::{
+    checkpoint::CheckpointId,
     error::Result,
     source::{ReaderStatus, SourceOutput, SourceReader},
     time::Clock,
@@ -139,7 +140,7 @@ where
         })
     }
 
-    fn snapshot(&self) -> Result<Vec<(u32, GeneratorSplit)>> {
+    fn snapshot(&mut self, _checkpoint: CheckpointId) -> Result<Vec<(u32, GeneratorSplit)>> {
         let split = |p: &Position| GeneratorSplit { split: p.split, next: self.fleet.index(p.round, p.place) };
         Ok(self.splits.iter().map(|p| (p.number, split(p))).collect())
     }

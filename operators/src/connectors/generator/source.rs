@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use hurtig_engine::{
     error::{Error, Result, from_bytes, to_bytes},
     record::Data,
-    source::{Assignments, Boundedness, ReaderContext, Source, SplitEnumerator},
+    source::{Assignments, Boundedness, EnumeratorContext, ReaderContext, Source, SplitEnumerator},
 };
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,11 @@ impl<T: Data, M: EventMapper<T>> Source for GeneratorSource<T, M> {
     type Split = GeneratorSplit;
     type Reader = GeneratorReader<T, M>;
 
-    fn enumerator(&self, restored: Option<Vec<u8>>) -> Result<Box<dyn SplitEnumerator<GeneratorSplit>>> {
+    fn enumerator(
+        &self,
+        _ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<GeneratorSplit>>> {
         let Some(bytes) = restored else {
             return Ok(Box::new(GeneratorEnumerator { identity: self.identity.clone(), unassigned: self.splits() }));
         };

@@ -1,14 +1,14 @@
 //! The generator as a whole: the same again, and what it says it injected.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hurtig_engine::{
     source::{ReaderStatus, Source, SourceReader},
-    time::Clock,
+    time::{Clock, ManualClock},
 };
 
 use super::*;
-use crate::connectors::testing::{Output, SourceHarness};
+use crate::connectors::testing::{Output, SourceHarness, enumerator_context};
 
 fn config() -> GeneratorConfig {
     GeneratorConfig {
@@ -247,7 +247,11 @@ fn wrong_settings_are_said() {
         assert!(e.contains(word) && !e.contains('\n'), "{e}");
     }
     let sixteen = GeneratorSource::readings(&config()).expect("a source");
-    let state = sixteen.enumerator(None).expect("an enumerator").snapshot().expect("bytes");
+    let state = sixteen
+        .enumerator(enumerator_context(1, Arc::new(ManualClock::new(0))), None)
+        .expect("an enumerator")
+        .snapshot()
+        .expect("bytes");
     for (other, words) in [
         (GeneratorConfig { splits: 8, ..config() }, "splits=16, now it is 8"),
         (GeneratorConfig { seed: 7, ..config() }, "seed=42, now it is 7"),
@@ -263,12 +267,19 @@ fn wrong_settings_are_said() {
         (GeneratorConfig { share_future: 0.0, ..config() }, "share_future=0.004, now it is 0"),
     ] {
         let source = GeneratorSource::readings(&other).expect("a source");
-        let e = source.enumerator(Some(state.clone())).err().expect("an error").to_string();
+        let e = source
+            .enumerator(enumerator_context(1, Arc::new(ManualClock::new(0))), Some(state.clone()))
+            .err()
+            .expect("an error")
+            .to_string();
         assert!(e.contains(words) && !e.contains('\n'), "{e}");
     }
     // The fleet is the same, however much of it is wanted and however fast.
     let more = GeneratorConfig { count: None, duration: Some(Duration::from_secs(9)), rate: Some(5), ..config() };
-    GeneratorSource::readings(&more).expect("a source").enumerator(Some(state)).expect("goes on");
+    GeneratorSource::readings(&more)
+        .expect("a source")
+        .enumerator(enumerator_context(1, Arc::new(ManualClock::new(0))), Some(state))
+        .expect("goes on");
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn orphans_of_this_sink_go_and_nobody_elses() {
     assert_eq!(all(dir.path()), (100..105).collect::<Vec<_>>());
     // A directory that is not there has no orphans.
     let nowhere = by_day(&dir.path().join("nowhere"));
-    let ctx = hurtig_engine::sink::CommitterContext { job: "j".into(), uid: "u".into(), name: "n".into() };
+    let ctx = crate::connectors::testing::committer_context("u");
     nowhere.committer(ctx).expect("made").expect("a committer").remove_orphans().expect("nothing");
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use hurtig_engine::{
     error::Result,
+    metrics::Metrics,
     record::{Origin, Record},
     sink::{Books, Committer, CommitterContext, Sink, SinkContext, SinkWriter, WriterContext},
     task::pool::{Pool, Waker},
@@ -41,8 +42,7 @@ impl<T, S: Sink<T>> SinkHarness<T, S> {
     pub fn start_subtask(sink: &S, uid: &str, subtask: usize, attempt: &str) -> Result<Self> {
         let clock = Arc::new(ManualClock::new(0));
         let runtime = super::runtime();
-        let committer =
-            sink.committer(CommitterContext { job: "job".into(), uid: uid.into(), name: "the sink".into() })?;
+        let committer = sink.committer(committer_context(uid))?;
         let writer = sink.writer(
             WriterContext {
                 job: "job".into(),
@@ -54,6 +54,8 @@ impl<T, S: Sink<T>> SinkHarness<T, S> {
                 clock: clock.clone() as Arc<dyn Clock>,
                 pool: Pool::new(runtime.handle().clone(), Waker::default()),
                 runtime: runtime.handle().clone(),
+                waker: Waker::default(),
+                metrics: Metrics::default(),
             },
             Vec::new(),
         )?;
@@ -108,5 +110,17 @@ impl<T, S: Sink<T>> SinkHarness<T, S> {
     pub fn checkpoint(&mut self) -> Result<()> {
         let committables = self.flush()?;
         self.commit(&committables)
+    }
+}
+
+/// What a committer is made with, in generation 1.
+pub fn committer_context(uid: &str) -> CommitterContext {
+    CommitterContext {
+        job: "job".into(),
+        uid: uid.into(),
+        name: "the sink".into(),
+        generation: 1,
+        clock: Arc::new(ManualClock::new(0)),
+        runtime: super::shared_runtime(),
     }
 }

@@ -7,7 +7,11 @@ use std::{
 
 use hurtig_engine::{
     error::Result,
-    source::{ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split},
+    metrics::Metrics,
+    source::{
+        EnumeratorContext, EnumeratorWaker, ReaderContext, ReaderStatus, Source, SourceOutput, SourceReader, Split,
+        SplitNames,
+    },
     task::pool::Waker,
     time::{Clock, MIN_WATERMARK, ManualClock},
 };
@@ -140,11 +144,16 @@ impl<S: Source> SourceHarness<S> {
     pub fn empty(source: &S) -> Result<Self> {
         let clock = Arc::new(ManualClock::new(0));
         let reader = source.reader(ReaderContext {
+            job: "job".into(),
+            uid: "source".into(),
             subtask: 0,
             parallelism: 1,
+            attempt: "1".into(),
             clock: clock.clone() as Arc<dyn Clock>,
             waker: Waker::default(),
             runtime: super::shared_runtime(),
+            splits: SplitNames::default(),
+            metrics: Metrics::default(),
         })?;
         Ok(SourceHarness { reader, clock, names: BTreeMap::new() })
     }
@@ -179,7 +188,20 @@ impl<S: Source> SourceHarness<S> {
     }
 
     /// The splits at their positions.
-    pub fn snapshot(&self) -> Result<Vec<S::Split>> {
-        Ok(self.reader.snapshot()?.into_iter().map(|(_, split)| split).collect())
+    pub fn snapshot(&mut self) -> Result<Vec<S::Split>> {
+        Ok(self.reader.snapshot(1)?.into_iter().map(|(_, split)| split).collect())
+    }
+}
+
+/// What an enumerator is made with, for `readers` readers and at a clock of the test's own.
+pub fn enumerator_context(readers: usize, clock: Arc<dyn Clock>) -> EnumeratorContext {
+    EnumeratorContext {
+        job: "job".into(),
+        uid: "source".into(),
+        readers,
+        clock,
+        waker: EnumeratorWaker::new(|| {}),
+        runtime: super::shared_runtime(),
+        metrics: Metrics::default(),
     }
 }
