@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that everything the build needs is on this machine, and installs what is missing: the Rust
-# toolchain that rust-toolchain.toml names, a C++ compiler and libclang (for RocksDB).
+# toolchain that rust-toolchain.toml names, a C++ compiler and libclang (for RocksDB), OpenSSL (for Kafka).
 # Says nothing when all is there. Installs straight away as root, asks first as anybody else;
 # without a terminal to ask on it says in one line what to install.
 set -euo pipefail

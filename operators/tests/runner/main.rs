@@ -3,6 +3,7 @@
 mod committed;
 mod files;
 mod jobs;
+mod lineage;
 mod numbers;
 mod restarts;
 mod streams;
