@@ -29,7 +29,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A small runtime.
 fn runtime() -> Runtime {
-    let built = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).build();
+    let built = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(4).enable_all().build();
     built.unwrap_or_else(|e| panic!("a test's runtime cannot be started: {e}"))
 }
 

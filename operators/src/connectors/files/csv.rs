@@ -88,7 +88,7 @@ impl CsvOptions {
             return Err(format!("{:?} cannot be a CSV delimiter; give one ASCII character", self.delimiter));
         }
         if !self.header {
-            Columns::resolve(self, self.columns.clone())?;
+            CsvColumns::resolve(self, self.columns.clone())?;
         }
         self.times().map(drop)
     }
@@ -96,20 +96,22 @@ impl CsvOptions {
 
 /// The columns of one file, found by name.
 #[derive(Debug, Clone)]
-pub(super) struct Columns {
-    pub names: Vec<String>,
-    pub times: TimeParser,
-    pub time: Option<usize>,
-    pub value: Option<usize>,
+pub struct CsvColumns {
+    pub(super) names: Vec<String>,
+    pub(super) times: TimeParser,
+    pub(super) time: Option<usize>,
+    pub(super) value: Option<usize>,
     /// `None`: the file's name.
-    pub meter: Option<usize>,
-    pub region: Option<usize>,
-    pub unit: Option<usize>,
-    pub arrival: Option<usize>,
+    pub(super) meter: Option<usize>,
+    pub(super) region: Option<usize>,
+    pub(super) unit: Option<usize>,
+    pub(super) arrival: Option<usize>,
 }
 
-impl Columns {
-    fn resolve(options: &CsvOptions, names: Vec<String>) -> Result<Self, String> {
+impl CsvColumns {
+    /// The columns `names`, which mean what `options` say of them by name. `Err(reason)`: one that
+    /// the options name is not there.
+    pub fn resolve(options: &CsvOptions, names: Vec<String>) -> Result<Self, String> {
         let find = |name: &Option<String>| match name {
             None => Ok(None),
             Some(n) => match names.iter().position(|c| c == n.trim()) {
@@ -122,7 +124,7 @@ impl Columns {
             Meter::FileName => None,
             Meter::Column(n) => find(&Some(n.clone()))?,
         };
-        Ok(Columns {
+        Ok(CsvColumns {
             times: options.times()?,
             time: find(&options.time)?,
             value: find(&options.value)?,
@@ -132,6 +134,11 @@ impl Columns {
             arrival: find(&options.arrival)?,
             names,
         })
+    }
+
+    /// The columns' names, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 }
 
@@ -191,7 +198,7 @@ pub struct CsvDecoder<F> {
     file: String,
     options: Arc<CsvOptions>,
     map: Arc<F>,
-    columns: Option<Columns>,
+    columns: Option<CsvColumns>,
     row: RowBuffer,
 }
 
@@ -259,8 +266,7 @@ impl<F> CsvDecoder<F> {
         if fields != columns.names.len() && !columns.names.is_empty() {
             return Err(format!("the row has {fields} fields, not {}", columns.names.len()));
         }
-        let row =
-            CsvRow { columns, file: &self.file, position, text: self.row.text()?, ends: &self.row.ends[..fields] };
+        let row = CsvRow::new(columns, &self.file, position, self.row.text()?, &self.row.ends[..fields]);
         let arrival = row.arrival()?.unwrap_or(NO_TIMESTAMP);
         Ok(((self.map)(&row)?, arrival))
     }
@@ -310,7 +316,7 @@ where
     fn header(&mut self, chunk: Chunk<'_>) -> Result<Option<usize>, String> {
         let Some(mark) = byte_order_mark(chunk) else { return Ok(None) };
         if !self.options.header {
-            self.columns = Some(Columns::resolve(&self.options, self.options.columns.clone())?);
+            self.columns = Some(CsvColumns::resolve(&self.options, self.options.columns.clone())?);
             return Ok(Some(mark));
         }
         let before = mark + line_ends(&chunk.bytes[mark..]);
@@ -331,7 +337,7 @@ where
                     name
                 });
                 let names = names.collect();
-                self.columns = Some(Columns::resolve(&self.options, names)?);
+                self.columns = Some(CsvColumns::resolve(&self.options, names)?);
                 Ok(Some(before + length))
             }
         }

@@ -37,7 +37,7 @@ mod decoder;
 mod discovery;
 mod enumerator;
 mod input;
-mod json_lane;
+pub(crate) mod json_lane;
 mod lines;
 mod reader;
 mod row;
@@ -49,7 +49,7 @@ mod tests;
 mod timestamp;
 mod window;
 
-pub use csv::{CsvDecoder, CsvFormat, CsvOptions, Meter};
+pub use csv::{CsvColumns, CsvDecoder, CsvFormat, CsvOptions, Meter};
 pub use decoder::{Chunk, Cursor, Decoder, Format, Progress};
 pub use enumerator::FileEnumerator;
 pub use lines::{Deserializer, JsonLines, LineDecoder, LineFormat, LineMeta};

@@ -1,12 +1,12 @@
 //! A CSV row as its mapper sees it: fields by column name, borrowed from the file's buffer.
 
-use super::csv::Columns;
+use super::csv::CsvColumns;
 
 /// One row. Empty fields and the word `Null` are there as they are: what they mean is the
 /// mapper's business ([`value`](Self::value) and [`opt_f64`](Self::opt_f64) take them as absent).
 #[derive(Debug, Clone, Copy)]
 pub struct CsvRow<'a> {
-    pub(super) columns: &'a Columns,
+    pub(super) columns: &'a CsvColumns,
     pub(super) file: &'a str,
     pub(super) position: u64,
     /// All fields one after the other.
@@ -16,6 +16,12 @@ pub struct CsvRow<'a> {
 }
 
 impl<'a> CsvRow<'a> {
+    /// A row of `file` at `position`: `text` is all fields one after the other, without quotes, and
+    /// `ends` where each of them ends in it.
+    pub fn new(columns: &'a CsvColumns, file: &'a str, position: u64, text: &'a str, ends: &'a [usize]) -> Self {
+        CsvRow { columns, file, position, text, ends }
+    }
+
     /// The file's path below the source's root.
     pub fn file(&self) -> &'a str {
         self.file
