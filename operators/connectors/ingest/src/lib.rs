@@ -21,11 +21,15 @@
 //! # let _ = source;
 //! ```
 
+mod aggregate;
 mod enumerator;
 mod events;
 mod fetch;
 mod fields;
+mod message;
 mod options;
+mod paced;
+mod pacer;
 mod plan;
 mod progress;
 mod range_reader;
@@ -37,8 +41,12 @@ mod source;
 mod split;
 mod store;
 
+pub use aggregate::{AggregateByKey, AggregateOperator};
 pub use enumerator::RangeEnumerator;
+pub use message::{Message, Messages, RECORD_ID, RowForm};
 pub use options::{Format, RangeOptions};
+pub use paced::{Paced, PacedWriter, Pacing};
+pub use pacer::{Observation, Pacer, PacerFigures, PacerOptions, Rate};
 pub use plan::range_size;
 pub use progress::{IngestFigures, IngestProgress};
 pub use reader::RangeSourceReader;
