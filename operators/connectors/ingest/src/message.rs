@@ -39,6 +39,12 @@ impl Message {
     }
 }
 
+impl AsRef<[u8]> for Message {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
 fn record_id(id: RecordId, part: u32) -> String {
     if part == 0 { id.to_string() } else { format!("{id}.{part}") }
 }

@@ -40,6 +40,17 @@ impl Pacing {
         Pacing(Arc::new(Mutex::new(Watched { pacer, observer: Box::new(observer), looked_at: None })))
     }
 
+    /// Adds what is known of the stream: `more` completes each observation. It must not block.
+    pub fn watch_stream(&self, mut more: impl FnMut(i64, &mut Observation) + Send + 'static) {
+        let mut watched = self.lock();
+        let mut before = std::mem::replace(&mut watched.observer, Box::new(|_| Observation::default()));
+        watched.observer = Box::new(move |now| {
+            let mut seen = before(now);
+            more(now, &mut seen);
+            seen
+        });
+    }
+
     /// The figures now.
     pub fn figures(&self) -> PacerFigures {
         self.lock().pacer.figures()
