@@ -1,0 +1,24 @@
+//! What can go wrong when a stream is scaled.
+
+/// Every message is one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScalingError {
+    /// A step no stream can take.
+    #[error("{0}")]
+    Illegal(String),
+    /// The service refused or could not be reached.
+    #[error("stream {stream}: {reason}")]
+    Service {
+        /// The stream's name.
+        stream: String,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// A load curve or a policy that cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// The picture could not be drawn.
+    #[error("the picture cannot be drawn: {0}")]
+    Picture(String),
+}

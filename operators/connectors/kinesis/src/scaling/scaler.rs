@@ -1,0 +1,212 @@
+//! Carries out a change of the shards on a real stream.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_kinesis::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{ScalingType, StreamMode, StreamStatus},
+};
+
+use super::{HashRange, ScalingError, Step, plan, update_counts};
+use crate::sink::{
+    shard_map::ShardInfo,
+    transport::{Refusal, list_shards, refusal},
+};
+
+/// What a stream says of itself.
+#[derive(Debug, Clone)]
+pub struct StreamState {
+    /// The stream's name.
+    pub name: String,
+    /// `StreamStatus`: ACTIVE, UPDATING, …
+    pub status: String,
+    /// `StreamMode`: PROVISIONED or ON_DEMAND.
+    pub mode: String,
+    /// `RetentionPeriodHours`
+    pub retention_hours: i32,
+    /// All shards, open and closed.
+    pub shards: Vec<ShardInfo>,
+}
+
+impl StreamState {
+    /// The open shards by their ranges.
+    pub fn open(&self) -> Vec<ShardInfo> {
+        let mut open: Vec<_> = self.shards.iter().filter(|s| s.open).cloned().collect();
+        open.sort_unstable_by_key(|s| s.range);
+        open
+    }
+
+    /// Their ranges.
+    pub fn ranges(&self) -> Vec<HashRange> {
+        self.open().iter().map(|s| s.range).collect()
+    }
+}
+
+/// What is said while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// `UpdateShardCount` to so many was accepted.
+    Updating(usize),
+    /// The server has no `UpdateShardCount`: so many splits and merges follow.
+    Steps(usize),
+    /// One of them is done; so many are left.
+    Step(Step, usize),
+}
+
+/// Scales one stream.
+#[derive(Debug, Clone)]
+pub struct Scaler {
+    client: Client,
+    stream: Arc<str>,
+    poll: Duration,
+    patience: Duration,
+}
+
+impl Scaler {
+    /// Over this client.
+    pub fn new(client: Client, stream: impl Into<Arc<str>>) -> Self {
+        let (poll, patience) = (Duration::from_millis(500), Duration::from_secs(600));
+        Scaler { client, stream: stream.into(), poll, patience }
+    }
+
+    /// How often the stream is asked whether a step is done, and for how long; twice a second for ten
+    /// minutes by default. (`DescribeStreamSummary` may be called 20 times a second and account.)
+    #[must_use]
+    pub fn poll_every(mut self, poll: Duration, patience: Duration) -> Self {
+        (self.poll, self.patience) = (poll, patience);
+        self
+    }
+
+    fn error(&self, reason: impl Into<String>) -> ScalingError {
+        ScalingError::Service { stream: self.stream.to_string(), reason: reason.into() }
+    }
+
+    fn refused<E>(&self, permission: &str, error: SdkError<E>) -> ScalingError
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        self.of_refusal(refusal(&self.stream, permission, error))
+    }
+
+    fn of_refusal(&self, refusal: Refusal) -> ScalingError {
+        let (Refusal::Passing(reason) | Refusal::Final(reason)) = refusal;
+        // The stream is named by the error itself.
+        let named = format!("stream {}: ", self.stream);
+        self.error(reason.strip_prefix(&named).map(str::to_owned).unwrap_or(reason))
+    }
+
+    /// Status, mode and shards.
+    pub async fn state(&self) -> Result<StreamState, ScalingError> {
+        let answer = self.client.describe_stream_summary().stream_name(&*self.stream).send().await;
+        let answer = answer.map_err(|e| self.refused("kinesis:DescribeStreamSummary", e))?;
+        let summary = answer.stream_description_summary().ok_or_else(|| self.error("it was described by nothing"))?;
+        let shards = list_shards(&self.client, &self.stream).await.map_err(|refusal| self.of_refusal(refusal))?;
+        Ok(StreamState {
+            name: self.stream.to_string(),
+            status: summary.stream_status().as_str().to_owned(),
+            // A server without modes has provisioned streams.
+            mode: summary
+                .stream_mode_details()
+                .map_or(StreamMode::Provisioned, |m| m.stream_mode().clone())
+                .to_string(),
+            retention_hours: summary.retention_period_hours(),
+            shards,
+        })
+    }
+
+    /// Brings the stream to `count` shards of even ranges, and waits until it has them. By
+    /// `UpdateShardCount`, in steps of at most twice and at least half, where the server has it; else
+    /// shard by shard. Interrupted, it can be called again: it goes on from what there is.
+    pub async fn scale_to(&self, count: usize, mut progress: impl FnMut(Progress)) -> Result<(), ScalingError> {
+        let state = self.wait_until_active().await?;
+        if state.mode == StreamMode::OnDemand.as_str() {
+            return Err(self.error("it is on-demand and scales itself; switch it to PROVISIONED to scale it by hand"));
+        }
+        let steps = plan(&state.ranges(), count)?;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let mut counts = update_counts(state.open().len(), count);
+        if counts.is_empty() {
+            // As many, but uneven.
+            counts.push(count);
+        }
+        for (i, step) in counts.into_iter().enumerate() {
+            let target = i32::try_from(step).map_err(|_| self.error(format!("{step} shards are too many")))?;
+            let request = self.client.update_shard_count().stream_name(&*self.stream).target_shard_count(target);
+            match request.scaling_type(ScalingType::UniformScaling).send().await {
+                Ok(_) => {
+                    progress(Progress::Updating(step));
+                    self.wait_for(step).await?;
+                }
+                Err(e) if i == 0 && is_unknown_operation(&e) => return self.carry_out(steps, progress).await,
+                Err(e) if e.code() == Some("LimitExceededException") => {
+                    let said = hurtig_aws::describe(&e);
+                    let what = "a stream is scaled ten times in 24 hours at most, and within the account's shard limit";
+                    return Err(self.error(format!("{said}: {what}")));
+                }
+                Err(e) => return Err(self.refused("kinesis:UpdateShardCount", e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out steps one after the other; each waits until the stream is ACTIVE again.
+    pub async fn carry_out(&self, steps: Vec<Step>, mut progress: impl FnMut(Progress)) -> Result<(), ScalingError> {
+        progress(Progress::Steps(steps.len()));
+        let mut left = steps.len();
+        for step in steps {
+            let open = self.wait_until_active().await?.open();
+            let id = |range: HashRange| {
+                let found = open.iter().find(|s| s.range == range).map(|s| s.id.to_string());
+                found.ok_or_else(|| {
+                    self.error(format!("cannot {step}: somebody else has changed its shards; try again"))
+                })
+            };
+            match step {
+                Step::Split { shard, at } => {
+                    let request = self.client.split_shard().stream_name(&*self.stream);
+                    let request = request.shard_to_split(id(shard)?).new_starting_hash_key(at.to_string());
+                    request.send().await.map_err(|e| self.refused("kinesis:SplitShard", e))?;
+                }
+                Step::Merge { lower, upper } => {
+                    let request = self.client.merge_shards().stream_name(&*self.stream);
+                    let request = request.shard_to_merge(id(lower)?).adjacent_shard_to_merge(id(upper)?);
+                    request.send().await.map_err(|e| self.refused("kinesis:MergeShards", e))?;
+                }
+            }
+            self.wait_until_active().await?;
+            left -= 1;
+            progress(Progress::Step(step, left));
+        }
+        Ok(())
+    }
+
+    async fn wait_for(&self, shards: usize) -> Result<StreamState, ScalingError> {
+        self.wait(|state| state.open().len() == shards).await
+    }
+
+    async fn wait_until_active(&self) -> Result<StreamState, ScalingError> {
+        self.wait(|state| super::covers_everything(&state.ranges())).await
+    }
+
+    async fn wait(&self, done: impl Fn(&StreamState) -> bool) -> Result<StreamState, ScalingError> {
+        let deadline = tokio::time::Instant::now() + self.patience;
+        loop {
+            let state = self.state().await?;
+            if state.status == StreamStatus::Active.as_str() && done(&state) {
+                return Ok(state);
+            }
+            if tokio::time::Instant::now() > deadline {
+                let waited = self.patience.as_secs();
+                return Err(self.error(format!("it is {} after {waited} s; try again later", state.status)));
+            }
+            tokio::time::sleep(self.poll).await;
+        }
+    }
+}
+
+fn is_unknown_operation<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.code() == Some("UnknownOperationException") || error.code() == Some("InvalidAction")
+}

@@ -1,0 +1,202 @@
+//! The task that sends: asks the lanes for requests, carries them out, and tells them the answers.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use hurtig_engine::task::pool::Waker;
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    heat::HotShard,
+    lanes::{Answer, Lanes, Request},
+    metrics::SinkMetrics,
+    payload,
+    shard_map::{ShardInfo, ShardMap},
+    transport::{Refusal, Transport},
+};
+use crate::scaling::LoadMeter;
+
+/// What writer and task share.
+pub(super) struct Shared {
+    core: Mutex<Core>,
+    /// There may be something to send.
+    pub work: Notify,
+}
+
+pub(super) struct Core {
+    pub lanes: Lanes,
+    /// Why nothing can be sent any more.
+    pub failed: Option<String>,
+}
+
+impl Shared {
+    pub fn new(lanes: Lanes) -> Arc<Self> {
+        Arc::new(Shared { core: Mutex::new(Core { lanes, failed: None }), work: Notify::new() })
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// How the task goes about it.
+pub(super) struct Driver<T> {
+    pub shared: Arc<Shared>,
+    pub transport: Arc<T>,
+    pub waker: Waker,
+    pub metrics: SinkMetrics,
+    pub meter: Option<LoadMeter>,
+    pub stream: Arc<str>,
+    pub aggregating: bool,
+    pub max_in_flight: usize,
+    pub list_every: Duration,
+}
+
+/// Gauges are set, and the load meter is told, so often.
+const PUBLISH: Duration = Duration::from_secs(1);
+/// How long a shard must stand out to be called hot.
+const HEAT: Duration = Duration::from_secs(10);
+/// Two listings are so far apart, whatever happens.
+const LIST_AGAIN: Duration = Duration::from_millis(250);
+
+/// What an entry of the join set ended with.
+enum Done {
+    Put { id: u64, took: Duration, answers: Result<Vec<Answer>, Refusal> },
+    Shards(Result<Vec<ShardInfo>, Refusal>),
+}
+
+impl<T: Transport> Driver<T> {
+    /// Runs until it is aborted, or until the stream refuses for good.
+    pub async fn run(mut self) {
+        let start = Instant::now();
+        let mut calls: JoinSet<Done> = JoinSet::new();
+        let (mut in_flight, mut listing) = (0, false);
+        let mut list_at = start;
+        let (mut publish_at, mut heat_at) = (start + PUBLISH, start + HEAT);
+        // A stream that cannot be reached is said once, not with every attempt.
+        let mut complained = false;
+        loop {
+            let mut wake_at = publish_at;
+            {
+                let now = Instant::now();
+                let mut core = self.shared.lock();
+                while in_flight < self.max_in_flight
+                    && let Some(request) = core.lanes.next_request(ms(start, now))
+                {
+                    in_flight += 1;
+                    calls.spawn(put(self.transport.clone(), request, self.aggregating));
+                }
+                if in_flight < self.max_in_flight
+                    && let Some(at) = core.lanes.wake_at(ms(start, now))
+                {
+                    wake_at = wake_at.min(start + Duration::from_millis(at));
+                }
+                let mut list = list_at;
+                if core.lanes.wants_shards() {
+                    list = list.min(now.max(list_at - self.list_every + LIST_AGAIN));
+                }
+                if !listing && list <= now {
+                    (listing, list_at) = (true, now + self.list_every);
+                    let transport = self.transport.clone();
+                    calls.spawn(async move { Done::Shards(transport.shards().await) });
+                } else if !listing {
+                    wake_at = wake_at.min(list);
+                }
+            }
+            tokio::select! {
+                Some(done) = calls.join_next() => {
+                    let now = Instant::now();
+                    let mut core = self.shared.lock();
+                    let refusal = match done {
+                        Ok(Done::Put { id, took, answers }) => {
+                            in_flight -= 1;
+                            core.lanes.answered(id, ms(start, now), answers.as_deref().ok());
+                            self.metrics.send_time.set(i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+                            answers.err()
+                        }
+                        Ok(Done::Shards(shards)) => {
+                            listing = false;
+                            shards.map(|shards| self.set_shards(&mut core, shards, ms(start, now))).err()
+                        }
+                        // A call that panicked: its records cannot be accounted for.
+                        Err(e) => Some(Refusal::Final(format!("stream {}: a request failed: {e}", self.stream))),
+                    };
+                    match refusal {
+                        Some(Refusal::Final(reason)) => {
+                            core.failed = Some(reason);
+                            drop(core);
+                            self.waker.wake();
+                            return;
+                        }
+                        Some(Refusal::Passing(reason)) if !complained => {
+                            complained = true;
+                            tracing::warn!("{reason}; trying again until it succeeds");
+                        }
+                        Some(Refusal::Passing(_)) => {}
+                        None => complained = false,
+                    }
+                    drop(core);
+                    self.waker.wake();
+                }
+                () = self.shared.work.notified() => {}
+                () = sleep_until(wake_at) => {}
+            }
+            let now = Instant::now();
+            if now >= publish_at {
+                publish_at = now + PUBLISH;
+                self.publish();
+            }
+            if now >= heat_at {
+                heat_at = now + HEAT;
+                let hot = self.shared.lock().lanes.take_hot();
+                hot.iter().for_each(|shard| self.warn(shard));
+                self.metrics.hot_shards.set(i64::try_from(self.shared.lock().lanes.hot_shards()).unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    fn set_shards(&self, core: &mut Core, shards: Vec<ShardInfo>, now: u64) {
+        // In the middle of a change: what is known goes on being used, and asked about again.
+        let Some(map) = ShardMap::new(shards) else { return };
+        if let Some(meter) = &self.meter {
+            meter.set_open(map.open().iter().map(|s| (s.id.clone(), s.range)).collect());
+        }
+        core.lanes.set_shards(map, now);
+    }
+
+    fn publish(&mut self) {
+        let core = self.shared.lock();
+        self.metrics.publish(&core.lanes, self.meter.as_ref());
+    }
+
+    fn warn(&self, hot: &HotShard) {
+        let key = |(key, share): &(Arc<str>, f64)| format!("'{key}' {:.0} %", share * 100.0);
+        let keys: Vec<_> = hot.keys.iter().map(key).collect();
+        tracing::warn!(
+            "stream {}: {} is hot: it throttles and gets {:.1} times as much as the average shard; its heaviest \
+             partition keys: {}. Split it (hurtig stream autoscale does), or spread these keys",
+            self.stream,
+            hot.id,
+            hot.times_average,
+            if keys.is_empty() { "none stands out".to_owned() } else { keys.join(", ") },
+        );
+    }
+}
+
+/// Encodes and sends.
+async fn put<T: Transport>(transport: Arc<T>, request: Request, aggregating: bool) -> Done {
+    let start = Instant::now();
+    let entries = request.units.iter().map(|unit| payload::entry(unit, aggregating)).collect();
+    let answers = transport.put(entries).await;
+    Done::Put { id: request.id, took: start.elapsed(), answers }
+}
+
+fn ms(start: Instant, now: Instant) -> u64 {
+    u64::try_from(now.duration_since(start).as_millis()).unwrap_or(u64::MAX)
+}
