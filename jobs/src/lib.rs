@@ -42,7 +42,9 @@
 //!   state.
 //! - Feature `cli`: `run`, which gives a job the options that every job has, the command line
 //!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`.
-//!   Feature `s3`: checkpoints on S3. The default build has none of them.
+//!   Feature `s3`: checkpoints, and files to ingest, on S3. Features `kinesis`, `kafka`, `formats` (Avro
+//!   and Protobuf) and `ingest` (big files, fed in only as fast as a stream takes them): a connector
+//!   each, under its own name in this crate. The default build has none of them.
 //!
 //! `docs/getting-started.md` goes through it step by step; `examples/user_job.rs` is a whole job.
 
@@ -60,6 +62,15 @@ pub use config::job_config;
 pub use hurtig_engine as engine;
 pub use hurtig_operators::{self as operators, connectors};
 pub use hurtig_state as state;
+
+#[cfg(feature = "formats")]
+pub use hurtig_formats as formats;
+#[cfg(feature = "ingest")]
+pub use hurtig_ingest as ingest;
+#[cfg(feature = "kafka")]
+pub use hurtig_kafka as kafka;
+#[cfg(feature = "kinesis")]
+pub use hurtig_kinesis as kinesis;
 
 #[cfg(feature = "cli")]
 pub use cli::run;

@@ -1,8 +1,8 @@
 //! The talk's smart-meter job, in one process.
 //!
 //! ```text
-//! generator ─┐   Message    TimestreamPayload
-//! files ─────┴─▶ readings ─▶ MapToTimestreamPayload ─┬─▶ RawLake       <lake>/raw       JSON lines, as read
+//! generator, files, ┐  Message    TimestreamPayload
+//! Kinesis, Kafka ───┴─▶ readings ─▶ MapToTimestreamPayload ─┬─▶ RawLake       <lake>/raw       JSON lines, as read
 //!                                                    ├─▶ ReadingsLake  <lake>/typed/readings      Parquet
 //!                                                    └─▶ OffsetFutureTimestreamPoints ─┬─▶ OutsideWindow
 //!                                                             by meter                 ├─▶ WriteOnce ─▶ time-series store
@@ -44,6 +44,11 @@ mod sinks;
 mod sources;
 mod span;
 mod spec;
+mod stream_lines;
+mod stream_message;
+mod stream_options;
+#[cfg(any(feature = "kinesis", feature = "kafka"))]
+mod streams;
 #[cfg(test)]
 mod tests;
 mod time_series;
@@ -65,6 +70,9 @@ pub use self::{
     reading::Reading,
     span::Span,
     spec::{Format, PartitionBy, SinkSpec, SourceSpec},
+    stream_lines::StreamLines,
+    stream_message::FlatJson,
+    stream_options::{Guarantee, StartFrom, StreamOptions},
     time_series::{Novelty, TimeSeriesRecord, TimeSeriesSink},
     window::{Action, FuturePolicy, LatePolicy, OutsideWindow, Side, outside_window},
     write_once::WriteOnce,

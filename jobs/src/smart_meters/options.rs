@@ -7,13 +7,15 @@ use hurtig_engine::error::{Error, Result};
 use super::{
     span::Span,
     spec::{Format, PartitionBy, SinkSpec, SourceSpec},
+    stream_options::{StartFrom, StreamOptions},
     window::{FuturePolicy, LatePolicy},
 };
 
 /// What `hurtig run smart-meters` can be told. Every option has a default that works.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct Options {
-    /// Where readings come from: generator, or file:PATH (a file, a directory or a pattern)
+    /// Where readings come from: generator, file:PATH (a file, a directory or a pattern), kinesis:STREAM or
+    /// kafka:TOPIC
     #[arg(long, value_name = "SOURCE", help_heading = "Readings")]
     pub source: Option<SourceSpec>,
 
@@ -21,7 +23,7 @@ pub struct Options {
     #[arg(skip)]
     pub bounded: bool,
 
-    /// Where time series go: embedded (Parquet in the data directory)
+    /// Where time series go: embedded (Parquet in the data directory), kinesis:STREAM or kafka:TOPIC
     #[arg(long, value_name = "SINK", default_value_t, help_heading = "Sinks")]
     pub sink: SinkSpec,
 
@@ -36,6 +38,10 @@ pub struct Options {
     /// Where messages go that cannot be used [default: dead-letters in the data directory]
     #[arg(long, value_name = "DIR", help_heading = "Sinks")]
     pub dead_letters: Option<PathBuf>,
+
+    /// How streams are read and written
+    #[command(flatten)]
+    pub streams: StreamOptions,
 
     /// What the files hold
     #[arg(long, value_enum, default_value = "auto", help_heading = "Files")]
@@ -193,6 +199,7 @@ impl Default for Options {
             lake: None,
             partition_by: PartitionBy::Month,
             dead_letters: None,
+            streams: StreamOptions::default(),
             format: Format::Auto,
             csv_time: "start".into(),
             csv_value: "value".into(),
@@ -240,25 +247,24 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Options {
-    /// Where readings come from, after all. Something that cannot be read yet is one clear line.
+    /// Where readings come from, after all. Something that this binary cannot read is one clear line.
     pub fn reads(&self) -> Result<SourceSpec> {
         let spec = match (&self.source, &self.input_stream_name) {
             (Some(spec), _) => spec.clone(),
-            (None, Some(stream)) => {
-                return Err(config(format!(
-                    "InputStreamName asks for the Kinesis stream '{stream}', and there is no Kinesis source yet: \
-                     add --source generator or --source file:PATH to run the same job without AWS"
-                )));
-            }
+            (None, Some(stream)) => SourceSpec::Kinesis(stream.clone()),
             (None, None) => SourceSpec::Generator,
         };
         match &spec {
-            SourceSpec::Generator | SourceSpec::File(_) => Ok(spec),
-            SourceSpec::Kinesis(_) | SourceSpec::Kafka(_) => Err(config(format!(
-                "--source {spec}: there is no {} source yet; give generator or file:PATH",
-                if spec.kind() == "kafka" { "Kafka" } else { "Kinesis" },
-            ))),
+            SourceSpec::Kinesis(_) => built(cfg!(feature = "kinesis"), &format!("--source {spec}"), "kinesis")?,
+            SourceSpec::Kafka(_) => built(cfg!(feature = "kafka"), &format!("--source {spec}"), "kafka")?,
+            SourceSpec::Generator | SourceSpec::File(_) => {}
         }
+        if matches!(spec, SourceSpec::Kinesis(_)) && self.streams.start_from == StartFrom::Committed {
+            return Err(config(
+                "--start-from committed: a Kinesis stream has no groups; give earliest, latest or a time",
+            ));
+        }
+        Ok(spec)
     }
 
     /// How many readings of each meter the generator makes; `None`: it never ends.
@@ -297,8 +303,14 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         self.reads()?;
         self.generated_per_meter()?;
-        if let SinkSpec::Timestream { .. } = self.sink {
-            return Err(config(format!("--sink {}: there is no Timestream sink yet; leave it at embedded", self.sink)));
+        let sink = format!("--sink {}", self.sink);
+        match &self.sink {
+            SinkSpec::Timestream { .. } => {
+                return Err(config(format!("{sink}: there is no Timestream sink yet; leave it at embedded")));
+            }
+            SinkSpec::Kinesis(_) => built(cfg!(feature = "kinesis"), &sink, "kinesis")?,
+            SinkSpec::Kafka(_) => built(cfg!(feature = "kafka"), &sink, "kafka")?,
+            SinkSpec::Embedded => {}
         }
         if self.lake.as_ref().is_some_and(|l| l.to_string_lossy().contains("://")) {
             return Err(config("--lake: only a local directory for now"));
@@ -328,6 +340,14 @@ impl Options {
     }
 }
 
+/// Whether the connector is in this binary.
+fn built(there: bool, what: &str, feature: &str) -> Result<()> {
+    if there {
+        return Ok(());
+    }
+    Err(config(format!("{what}: this binary was built without it; build with --features {feature}")))
+}
+
 pub(super) fn config(reason: impl Into<String>) -> Error {
     Error::Config(reason.into())
 }
@@ -349,8 +369,11 @@ mod tests {
             change(&mut options);
             line(options.check())
         };
-        assert!(with(|o| o.input_stream_name = Some("meters".into())).contains("no Kinesis source yet"));
-        assert!(with(|o| o.source = Some(SourceSpec::Kafka("m".into()))).contains("no Kafka source yet"));
+        let committed = |o: &mut Options| {
+            o.input_stream_name = Some("meters".into());
+            o.streams.start_from = StartFrom::Committed;
+        };
+        assert!(with(committed).contains("no groups"));
         assert!(
             with(|o| o.sink = SinkSpec::Timestream { database: "d".into(), table: "t".into() })
                 .contains("no Timestream sink")

@@ -5,12 +5,18 @@ use std::{path::Path, time::Duration};
 use compact_str::CompactString;
 use hurtig_engine::{
     error::Result,
+    operator::OperatorFactory,
     source::Source,
     time::{hours, mins},
     watermark::WatermarkStrategy,
 };
-use hurtig_operators::{stream::Environment, window::TumblingEventTimeWindows};
+use hurtig_operators::{
+    stream::{DataStream, Environment, Fused, Head},
+    window::TumblingEventTimeWindows,
+};
 
+#[cfg(any(feature = "kinesis", feature = "kafka"))]
+use super::streams;
 use super::{
     Layout, Message, Options,
     aggregate::{Aggregate, Energy, SumEnergy},
@@ -19,13 +25,14 @@ use super::{
     judged::Judged,
     mapping::{self, MapToTimestreamPayload, raw_lines},
     offset_future::OffsetFutureTimestreamPoints,
+    options::config,
     payload::TimestreamPayload,
     reading::Reading,
     sinks::{dead_letters, json_lines, parquet},
     sources::{self, FileKind},
     span::Span,
-    spec::SourceSpec,
-    time_series::TimeSeriesSink,
+    spec::{SinkSpec, SourceSpec},
+    time_series::{TimeSeriesRecord, TimeSeriesSink},
     window::outside_window,
     write_once::WriteOnce,
 };
@@ -38,6 +45,10 @@ pub mod uids {
     pub const READINGS: &str = "readings-lake";
     /// The time-series store.
     pub const TIME_SERIES: &str = "timeseries";
+    /// The same, where it is a Kinesis stream: what a sink keeps in checkpoints means nothing to another.
+    pub const TIME_SERIES_KINESIS: &str = "timeseries-kinesis";
+    /// The same, where it is a Kafka topic.
+    pub const TIME_SERIES_KAFKA: &str = "timeseries-kafka";
     /// Readings outside of the time-series store's window.
     pub const OUTSIDE_WINDOW: &str = "outside-window";
     /// The table `aggregates_1m`.
@@ -64,7 +75,14 @@ pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()
             FileKind::Json => job.from(sources::json_files(path, options)?, APART_IN_FILES),
             FileKind::Csv => job.from(sources::csv_files(path, options), APART_IN_FILES),
         },
-        _ => job.from(sources::generator(options)?, APART_IN_A_FLEET),
+        SourceSpec::Generator => job.from(sources::generator(options)?, APART_IN_A_FLEET),
+        #[cfg(feature = "kinesis")]
+        SourceSpec::Kinesis(stream) => job.from(streams::kinesis::source(stream, options)?, APART_IN_A_FLEET),
+        #[cfg(feature = "kafka")]
+        SourceSpec::Kafka(topic) => job.from(streams::kafka::source(topic, options)?, APART_IN_A_FLEET),
+        // `options.reads()` has said so already.
+        #[cfg(not(all(feature = "kinesis", feature = "kafka")))]
+        SourceSpec::Kinesis(_) | SourceSpec::Kafka(_) => Err(config(format!("--source {spec} is not in this binary"))),
     }
 }
 
@@ -79,10 +97,15 @@ impl Job<'_> {
     /// The same operators behind every source: live data and backfill have one code path.
     fn from<S: Source<Item = Message>>(&self, source: S, drift: Duration) -> Result<()> {
         let Job { env, options, layout, kind } = *self;
+        let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.max_out_of_orderness.duration());
+        let is_stream = matches!(options.reads()?, SourceSpec::Kinesis(_) | SourceSpec::Kafka(_));
+        // Generator and files are never silent: they are read, or at their end.
+        let watermarks =
+            if is_stream { watermarks.with_idleness(options.streams.idle_after.duration()) } else { watermarks };
         let cut = options.partition_by;
         let by_meter = |p: &TimestreamPayload| p.meter_id.clone();
 
-        let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.max_out_of_orderness.duration())
+        let watermarks = watermarks
             .with_watermark_alignment(drift)
             .with_max_ahead(options.future_threshold.duration())
             .with_timestamp_assigner(|m: &Message, _arrival: i64| m.event_time());
@@ -125,16 +148,20 @@ impl Job<'_> {
             .name("OutsideWindow")
             .uid(uids::OUTSIDE_WINDOW);
         let points = points.shared();
-        let store = EmbeddedStore::new(options, layout);
-        points
-            .clone()
-            .key_by(by_meter)
-            .process(WriteOnce::default())
-            .name("WriteOnce")
-            .uid("write-once")
-            .sink_to(store.sink()?)
-            .name(store.name())
-            .uid(uids::TIME_SERIES);
+        let rows = points.clone().key_by(by_meter).process(WriteOnce::default()).name("WriteOnce").uid("write-once");
+        match &options.sink {
+            SinkSpec::Embedded => write_to(rows, &EmbeddedStore::new(options, layout), uids::TIME_SERIES)?,
+            #[cfg(feature = "kinesis")]
+            SinkSpec::Kinesis(stream) => {
+                write_to(rows, &streams::kinesis::Target { stream, options }, uids::TIME_SERIES_KINESIS)?;
+            }
+            #[cfg(feature = "kafka")]
+            SinkSpec::Kafka(topic) => {
+                write_to(rows, &streams::kafka::Target { topic, options }, uids::TIME_SERIES_KAFKA)?;
+            }
+            // `options.check()` has said so already.
+            other => return Err(config(format!("--sink {other} is not in this binary"))),
+        }
 
         // Energy by meter and region.
         let energy = points.flat_map(Energy::all).name("Energy").uid("energy").shared();
@@ -160,4 +187,14 @@ impl Job<'_> {
         env.dead_letters_to(dead_letters(layout));
         Ok(())
     }
+}
+
+/// Time series end here.
+fn write_to<H: Head, Op: OperatorFactory<H::Item, Out = TimeSeriesRecord>>(
+    rows: DataStream<TimeSeriesRecord, Fused<H, Op>>,
+    place: &impl TimeSeriesSink,
+    uid: &str,
+) -> Result<()> {
+    rows.sink_to(place.sink()?).name(place.name()).uid(uid);
+    Ok(())
 }

@@ -28,6 +28,10 @@ pub enum SinkSpec {
         /// The table.
         table: String,
     },
+    /// A Kinesis stream.
+    Kinesis(String),
+    /// A Kafka topic.
+    Kafka(String),
 }
 
 /// How the lake is cut up by event time.
@@ -88,11 +92,18 @@ impl FromStr for SinkSpec {
         if text == "embedded" {
             return Ok(SinkSpec::Embedded);
         }
+        match text.split_once(':') {
+            Some(("kinesis", stream)) if !stream.is_empty() => return Ok(SinkSpec::Kinesis(stream.into())),
+            Some(("kafka", topic)) if !topic.is_empty() => return Ok(SinkSpec::Kafka(topic.into())),
+            _ => {}
+        }
         match text.strip_prefix("timestream:").and_then(|rest| rest.split_once('/')) {
             Some((database, table)) if !database.is_empty() && !table.is_empty() => {
                 Ok(SinkSpec::Timestream { database: database.into(), table: table.into() })
             }
-            _ => Err(format!("'{text}' is no sink: give embedded or timestream:DATABASE/TABLE")),
+            _ => Err(format!(
+                "'{text}' is no sink: give embedded, kinesis:STREAM, kafka:TOPIC or timestream:DATABASE/TABLE"
+            )),
         }
     }
 }
@@ -110,6 +121,8 @@ impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SinkSpec::Embedded => f.write_str("embedded"),
+            SinkSpec::Kinesis(stream) => write!(f, "kinesis:{stream}"),
+            SinkSpec::Kafka(topic) => write!(f, "kafka:{topic}"),
             SinkSpec::Timestream { database, table } => write!(f, "timestream:{database}/{table}"),
         }
     }
@@ -124,7 +137,7 @@ mod tests {
         for text in ["generator", "file:tests/data/meters", "file:a:b", "kinesis:meters", "kafka:meters"] {
             assert_eq!(text.parse::<SourceSpec>().map(|s| s.to_string()), Ok(text.to_owned()));
         }
-        for text in ["embedded", "timestream:meters/readings"] {
+        for text in ["embedded", "timestream:meters/readings", "kinesis:out", "kafka:out"] {
             assert_eq!(text.parse::<SinkSpec>().map(|s| s.to_string()), Ok(text.to_owned()));
         }
         for text in ["", "files:x", "file:", "generator:x"] {
