@@ -1,0 +1,113 @@
+//! Which partitions there are, asked of the broker.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use hurtig_engine::error::{Error, Result};
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use regex::Regex;
+
+use super::{
+    builder::NAME,
+    offsets::{TopicPartition, watermarks},
+    split::KafkaSplit,
+};
+use crate::client::{Context, News, Severity, severity};
+
+/// The client that asks.
+pub(super) type Client = BaseConsumer<Context>;
+
+/// How long one question may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which topics are read.
+#[derive(Debug, Clone)]
+pub(super) enum Topics {
+    /// These.
+    Named(Vec<String>),
+    /// All whose whole name matches.
+    Pattern(Regex),
+}
+
+/// Asks the broker for partitions.
+pub(super) struct Discovery {
+    pub client: Client,
+    news: Arc<News>,
+    topics: Topics,
+    servers: String,
+}
+
+impl Discovery {
+    pub fn new(config: &ClientConfig, topics: Topics, servers: &str) -> Result<Self> {
+        let context = Context::default();
+        let news = context.0.clone();
+        let client = config.create_with_context(context).map_err(|e| Error::source(NAME, e))?;
+        Ok(Discovery { client, news, topics, servers: servers.to_owned() })
+    }
+
+    /// All partitions there are now.
+    pub fn partitions(&self) -> Result<BTreeSet<TopicPartition>> {
+        let mut found = BTreeSet::new();
+        match &self.topics {
+            Topics::Named(names) => {
+                for name in names {
+                    let metadata = self.client.fetch_metadata(Some(name), TIMEOUT).map_err(|e| self.error(&e))?;
+                    let topic = metadata.topics().iter().find(|t| t.name() == name);
+                    let topic = topic.ok_or_else(|| self.no_topic(name))?;
+                    if let Some(error) = topic.error() {
+                        let code = RDKafkaErrorCode::from(error);
+                        return Err(match code {
+                            RDKafkaErrorCode::UnknownTopicOrPartition => self.no_topic(name),
+                            _ => self.error(&KafkaError::MetadataFetch(code)),
+                        });
+                    }
+                    found.extend(topic.partitions().iter().map(|p| (name.clone(), p.id())));
+                }
+            }
+            Topics::Pattern(pattern) => {
+                let metadata = self.client.fetch_metadata(None, TIMEOUT).map_err(|e| self.error(&e))?;
+                let matching = |name: &str| pattern.find(name).is_some_and(|m| m.len() == name.len());
+                for topic in metadata.topics().iter().filter(|t| t.error().is_none() && matching(t.name())) {
+                    found.extend(topic.partitions().iter().map(|p| (topic.name().to_owned(), p.id())));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Partitions that came later: from their first record on.
+    pub fn from_earliest(&self, partitions: Vec<TopicPartition>) -> Result<Vec<KafkaSplit>> {
+        let split = |at: TopicPartition| {
+            let offset = watermarks(&self.client, &at).map_err(|e| self.error(&e))?.0;
+            Ok(KafkaSplit { topic: at.0, partition: at.1, offset, stopping: None })
+        };
+        partitions.into_iter().map(split).collect()
+    }
+
+    /// What went wrong, and what to do about it, in one line.
+    pub fn error(&self, error: &KafkaError) -> Error {
+        // Errors that nobody asked for are queued for whoever polls.
+        let _ = self.client.poll(Duration::ZERO);
+        let trouble = self.news.take_trouble();
+        let of_trouble = trouble.as_ref().map(|(code, _)| severity(*code));
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let why = trouble.map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
+        let reason = match (severity(code), of_trouble) {
+            (Severity::Final(hint), _) | (_, Some(Severity::Final(hint))) => {
+                format!("{}: {error}{why}; {hint}", self.servers)
+            }
+            _ => format!(
+                "{} does not answer: {error}{why}; check bootstrap_servers, and that the broker runs and can be reached",
+                self.servers
+            ),
+        };
+        Error::source(NAME, reason)
+    }
+
+    fn no_topic(&self, name: &str) -> Error {
+        Error::source(NAME, format!("there is no topic '{name}' at {}; create it, or correct the name", self.servers))
+    }
+}
