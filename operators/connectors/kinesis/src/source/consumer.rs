@@ -1,0 +1,64 @@
+//! The consumer of enhanced fan-out: found, or registered and waited for.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::types::ConsumerStatus;
+use tokio::time::sleep;
+
+use super::{
+    client::{Failure, StreamClient},
+    options::{EfoConsumer, ReaderType},
+};
+use crate::error::{Error, Result};
+
+/// How often a new consumer is asked after, a second apart, before the start fails.
+const ATTEMPTS: usize = 100;
+
+/// The consumer's ARN, for an enhanced fan-out reader, once it is ACTIVE; and whether it is our own.
+pub(super) async fn ensure(client: &StreamClient, reader: &ReaderType) -> Result<Option<(String, bool)>> {
+    let (name, stream_arn) = match reader {
+        ReaderType::Polling => return Ok(None),
+        ReaderType::Efo(EfoConsumer::Arn(arn)) => return Ok(Some((arn.clone(), false))),
+        ReaderType::Efo(EfoConsumer::Name(name)) => (name, stream_arn(client).await?),
+    };
+    let request = client.control.register_stream_consumer().stream_arn(&stream_arn).consumer_name(name);
+    if let Err(e) = request.send().await {
+        match Failure::of(&e) {
+            // It exists: that is what we are after.
+            Failure::InUse(_) => (),
+            failure => return Err(client.error("RegisterStreamConsumer", failure)),
+        }
+    }
+    for _ in 0..ATTEMPTS {
+        let request = client.control.describe_stream_consumer().stream_arn(&stream_arn).consumer_name(name);
+        match request.send().await.map_err(|e| Failure::of(&e)) {
+            Ok(found) => match found.consumer_description {
+                Some(c) if c.consumer_status == ConsumerStatus::Active => return Ok(Some((c.consumer_arn, true))),
+                _ => (),
+            },
+            // It may not be visible yet.
+            Err(Failure::NotFound(_) | Failure::Throttled(_) | Failure::Retry(_)) => (),
+            Err(failure) => return Err(client.error("DescribeStreamConsumer", failure)),
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    Err(Error::Config(format!(
+        "the consumer '{name}' did not become ACTIVE in {ATTEMPTS} s: look at it and start again"
+    )))
+}
+
+/// Deregisters the consumer. That it cannot be done is only worth a warning: the job is over.
+pub(super) async fn deregister(client: &StreamClient, consumer_arn: &str) {
+    if let Err(e) = client.control.deregister_stream_consumer().consumer_arn(consumer_arn).send().await {
+        tracing::warn!(consumer_arn, "the consumer could not be deregistered: {}", hurtig_aws::describe(&e));
+    }
+}
+
+async fn stream_arn(client: &StreamClient) -> Result<String> {
+    if let Some(arn) = client.arn() {
+        return Ok(arn);
+    }
+    let described = client.control.describe_stream_summary().set_stream_name(client.name()).send().await;
+    let described = described.map_err(|e| client.error("DescribeStreamSummary", Failure::of(&e)))?;
+    Ok(described.stream_description_summary.map(|s| s.stream_arn).unwrap_or_default())
+}

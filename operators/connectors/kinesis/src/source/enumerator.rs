@@ -1,0 +1,156 @@
+//! Gives the shards to the readers: parents first, each shard once.
+
+use std::sync::Arc;
+
+use hurtig_engine::{
+    error::{Result, from_bytes, to_bytes},
+    source::{Assignments, EnumeratorContext, SplitEnumerator},
+};
+
+use super::{
+    client::{Failure, StreamClient},
+    consumer,
+    discovery::Discovery,
+    metrics::EnumeratorMetrics,
+    options::{InitialPosition, Options},
+    shard::Shard,
+    split::{KinesisSplit, Position},
+    tracker::{Assigner, ShardTracker},
+};
+use crate::kpl;
+
+const STATE: &str = "the Kinesis source's enumerator";
+
+/// Finds shards and assigns them. What it decides is in [`ShardTracker`], which is also its state.
+pub struct KinesisEnumerator {
+    tracker: ShardTracker,
+    assigner: Assigner,
+    client: StreamClient,
+    runtime: tokio::runtime::Handle,
+    discovery: Discovery,
+    /// What was listed at the start, until the restored splits are back.
+    first: Option<Vec<Shard>>,
+    /// The listing that shows the children of the shard that ended last, and the last one seen.
+    needed: u64,
+    seen: u64,
+    consumer: Option<String>,
+    /// Whether the consumer is to be deregistered at the end.
+    own_consumer: bool,
+    metrics: EnumeratorMetrics,
+}
+
+impl KinesisEnumerator {
+    /// Reaches the stream: what is wrong with it is said here. Waits for the network.
+    pub(super) fn open(options: Arc<Options>, ctx: EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Self> {
+        let restored = restored.map(|bytes| from_bytes::<ShardTracker>(STATE, &bytes)).transpose()?;
+        let (client, shards, consumer) = ctx.runtime.block_on(reach(&options))?;
+        // Taken after the listing: what was closed in it has nothing newer.
+        let now = ctx.clock.now_ms();
+        let bound = options.bounded.then_some(now);
+        let (tracker, first) = match restored {
+            Some(mut tracker) => {
+                tracker.bound(bound);
+                (tracker, Some(shards))
+            }
+            None => (first_tracker(options.initial, now, bound, &shards), None),
+        };
+        let metrics = EnumeratorMetrics::new(&ctx.metrics, options.stream_name());
+        let seed = kpl::hash_key(&format!("{}/{}", ctx.job, ctx.uid), None) as u64;
+        let discovery = Discovery::start(
+            client.clone(),
+            options.discovery_interval,
+            seed,
+            ctx.waker,
+            metrics.retried.clone(),
+            &ctx.runtime,
+        );
+        let own_consumer = consumer.as_ref().is_some_and(|(_, own)| *own);
+        Ok(KinesisEnumerator {
+            tracker,
+            assigner: Assigner::default(),
+            client,
+            runtime: ctx.runtime,
+            discovery,
+            first,
+            needed: 0,
+            seen: 0,
+            consumer: consumer.map(|(arn, _)| arn),
+            own_consumer,
+            metrics,
+        })
+    }
+
+    fn publish(&self) {
+        let (waiting, assigned, finished) = self.tracker.counts();
+        let set = |gauge: &hurtig_engine::metrics::Gauge, n| gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
+        set(&self.metrics.waiting, waiting);
+        set(&self.metrics.assigned, assigned);
+        set(&self.metrics.finished, finished);
+    }
+}
+
+type Reached = (StreamClient, Vec<Shard>, Option<(String, bool)>);
+
+async fn reach(options: &Options) -> crate::error::Result<Reached> {
+    let client = StreamClient::connect(options).await?;
+    let shards = client.list_shards().await.map_err(|failure: Failure| client.error("ListShards", failure))?;
+    let consumer = consumer::ensure(&client, &options.reader).await?;
+    Ok((client, shards, consumer))
+}
+
+fn first_tracker(initial: InitialPosition, now: i64, bound: Option<i64>, shards: &[Shard]) -> ShardTracker {
+    let start = match initial {
+        InitialPosition::TrimHorizon => Position::TrimHorizon,
+        InitialPosition::AtTimestamp(ms) => Position::AtTimestamp(ms),
+        InitialPosition::Latest => Position::AtTimestamp(now),
+    };
+    let mut tracker = ShardTracker::new(start, bound);
+    if initial == InitialPosition::Latest {
+        tracker.skip_closed(shards);
+    }
+    tracker.listed(shards);
+    tracker
+}
+
+impl SplitEnumerator<KinesisSplit> for KinesisEnumerator {
+    fn add_splits_back(&mut self, splits: Vec<KinesisSplit>) {
+        self.tracker.give_back(splits);
+    }
+
+    fn poll(&mut self, ctx: &mut Assignments<KinesisSplit>) -> Result<()> {
+        if let Some(first) = self.first.take() {
+            self.tracker.listed(&first);
+        }
+        if let Some(listing) = self.discovery.take()? {
+            self.tracker.listed(&listing.shards);
+            self.assigner.retain(&self.tracker);
+            self.seen = listing.pass;
+        }
+        for mut split in self.tracker.take_ready() {
+            let reader = self.assigner.assign(&split.shard, ctx.readers());
+            split.consumer_arn = self.consumer.clone();
+            ctx.assign(reader, split);
+        }
+        // The children of a shard that has just ended may not be known yet: they hold time back.
+        let looking = self.seen < self.needed;
+        ctx.unassigned(usize::from(looking));
+        if self.tracker.is_bounded() && self.tracker.all_read() && !looking {
+            ctx.no_more_splits();
+            if let Some(arn) = self.consumer.take().filter(|_| self.own_consumer) {
+                let client = self.client.clone();
+                self.runtime.spawn(async move { consumer::deregister(&client, &arn).await });
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn split_finished(&mut self, id: &str) {
+        self.tracker.finish(id);
+        self.needed = self.discovery.look_now();
+    }
+
+    fn snapshot(&self) -> Result<Vec<u8>> {
+        to_bytes(STATE, &self.tracker)
+    }
+}

@@ -1,0 +1,150 @@
+//! Which shards are known and how far they are: the enumerator's state, without a network.
+//!
+//! Every shard is read once, from its beginning, after all of its parents. A parent that is not
+//! known counts as read: it left with the retention, before or after we had read it, or it
+//! closed before the position at which the job started.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    shard::Shard,
+    split::{KinesisSplit, Position},
+};
+
+/// A shard that was read to its end is forgotten when so many listings in a row lack it. More than
+/// one, since listings are not consistent: a shard that came back would be read again.
+const FORGET_AFTER: u8 = 3;
+
+/// The shards of a stream: waiting, with a reader, or read to the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardTracker {
+    /// Whether shards have been listed once: later ones are new.
+    begun: bool,
+    /// Where the shards of the first listing begin.
+    start: Position,
+    until: Option<i64>,
+    waiting: BTreeMap<String, KinesisSplit>,
+    assigned: BTreeMap<String, Shard>,
+    /// How many listings in a row each has been missing from.
+    finished: BTreeMap<String, u8>,
+}
+
+impl ShardTracker {
+    /// Nothing is known yet. `until` bounds the read.
+    pub fn new(start: Position, until: Option<i64>) -> Self {
+        ShardTracker {
+            begun: false,
+            start,
+            until,
+            waiting: BTreeMap::new(),
+            assigned: BTreeMap::new(),
+            finished: BTreeMap::new(),
+        }
+    }
+
+    /// Skips the shards that are closed already: nothing in them is newer than now.
+    pub fn skip_closed(&mut self, shards: &[Shard]) {
+        self.finished.extend(shards.iter().filter(|s| s.closed).map(|s| (s.id.clone(), 0)));
+    }
+
+    /// Bounds a read that was not bounded yet.
+    pub fn bound(&mut self, until: Option<i64>) {
+        self.until = self.until.or(until);
+    }
+
+    /// Whether it ends.
+    pub fn is_bounded(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Takes in a complete listing.
+    pub fn listed(&mut self, shards: &[Shard]) {
+        for shard in shards {
+            let known = self.waiting.contains_key(&shard.id)
+                || self.assigned.contains_key(&shard.id)
+                || self.finished.contains_key(&shard.id);
+            if !known {
+                let position = if self.begun { Position::TrimHorizon } else { self.start.clone() };
+                let split = KinesisSplit { shard: shard.clone(), position, until: self.until, consumer_arn: None };
+                self.waiting.insert(shard.id.clone(), split);
+            }
+        }
+        let there: HashSet<&str> = shards.iter().map(|s| s.id.as_str()).collect();
+        self.finished.retain(|id, missing| {
+            *missing = if there.contains(id.as_str()) { 0 } else { *missing + 1 };
+            *missing < FORGET_AFTER
+        });
+        self.begun = true;
+    }
+
+    /// Takes the splits whose parents were all read; they are with a reader from now on.
+    pub fn take_ready(&mut self) -> Vec<KinesisSplit> {
+        let ready: Vec<_> =
+            self.waiting.values().filter(|s| self.parents_read(&s.shard)).map(|s| s.shard.id.clone()).collect();
+        let mut taken: Vec<_> = ready.iter().filter_map(|id| self.waiting.remove(id)).collect();
+        taken.iter_mut().for_each(|s| s.until = self.until);
+        self.assigned.extend(taken.iter().map(|s| (s.shard.id.clone(), s.shard.clone())));
+        taken
+    }
+
+    fn parents_read(&self, shard: &Shard) -> bool {
+        shard.parents.iter().all(|p| !self.waiting.contains_key(p) && !self.assigned.contains_key(p))
+    }
+
+    /// A reader has read this shard to its end.
+    pub fn finish(&mut self, id: &str) {
+        if self.assigned.remove(id).is_some() {
+            self.finished.insert(id.to_owned(), 0);
+        }
+    }
+
+    /// After a restore: these were not read to the end, all others that were assigned were.
+    pub fn give_back(&mut self, splits: Vec<KinesisSplit>) {
+        let finished = std::mem::take(&mut self.assigned).into_keys();
+        self.finished.extend(finished.map(|id| (id, 0)));
+        for split in splits {
+            self.finished.remove(&split.shard.id);
+            self.waiting.insert(split.shard.id.clone(), split);
+        }
+    }
+
+    /// Shards that wait for their parents, are with a reader, and were read to the end.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.waiting.len(), self.assigned.len(), self.finished.len())
+    }
+
+    /// Whether nothing is left to read of what is known.
+    pub fn all_read(&self) -> bool {
+        self.begun && self.waiting.is_empty() && self.assigned.is_empty()
+    }
+
+    /// Whether this shard was read to its end and is still remembered.
+    pub fn is_finished(&self, id: &str) -> bool {
+        self.finished.contains_key(id)
+    }
+}
+
+/// Chooses readers: the one that read a parent, so that event time has no gap, else
+/// [`Shard::uniform_reader`].
+#[derive(Debug, Default)]
+pub struct Assigner {
+    /// Who reads or has read which shard, in this run.
+    readers: HashMap<String, usize>,
+}
+
+impl Assigner {
+    /// The reader for `shard`.
+    pub fn assign(&mut self, shard: &Shard, readers: usize) -> usize {
+        let inherited = shard.parents.iter().find_map(|p| self.readers.get(p).copied()).filter(|&r| r < readers);
+        let reader = inherited.unwrap_or_else(|| shard.uniform_reader(readers));
+        self.readers.insert(shard.id.clone(), reader);
+        reader
+    }
+
+    /// Forgets the shards that the tracker does not know any more.
+    pub fn retain(&mut self, tracker: &ShardTracker) {
+        self.readers.retain(|id, _| tracker.assigned.contains_key(id) || tracker.finished.contains_key(id));
+    }
+}

@@ -1,0 +1,6 @@
+//! The crate's tests without a server; those against real servers are in hurtig-tests.
+
+#[path = "kinesis/kpl.rs"]
+mod kpl;
+#[path = "kinesis/source.rs"]
+mod source;
