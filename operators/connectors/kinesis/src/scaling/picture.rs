@@ -56,7 +56,7 @@ fn legend(head: &Area<'_>) -> Drawn {
         ("load", LOAD, false),
         ("capacity", CAPACITY, false),
         ("shards (right axis)", SHARDS, false),
-        ("throttled: waits for capacity", THROTTLED, true),
+        ("above capacity: throttled, waits", THROTTLED, true),
         ("above on-demand's promise: may be throttled", AT_RISK, true),
     ];
     let mut x = 24;

@@ -70,7 +70,8 @@ impl Step {
 /// The steps from `shards` (the open ones, in any order) to `count` shards of even ranges.
 ///
 /// It goes through the hash keys from 0 upwards, splits where a wanted range ends and merges
-/// what lies within one, so there is never more than one shard above the larger of both counts.
+/// what lies within one: from even ranges there is never more than one shard above the larger of
+/// both counts, from uneven ones never more than both counts together.
 pub fn plan(shards: &[HashRange], count: usize) -> Result<Vec<Step>, ScalingError> {
     if count == 0 {
         return Err(ScalingError::Illegal("a stream has at least one shard".into()));

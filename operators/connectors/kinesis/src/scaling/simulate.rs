@@ -45,7 +45,7 @@ pub struct Sample {
     pub shards: usize,
     /// Bytes per second taken.
     pub taken: f64,
-    /// Bytes per second of new records that were throttled and have to wait.
+    /// Bytes per second of new records above what their shards take: as much has to wait.
     pub throttled: f64,
     /// Bytes that wait in the producers.
     pub backlog: f64,
@@ -131,6 +131,10 @@ fn run(setup: &Setup, name: String, mut scaling: Scaling) -> PolicyRun {
     let mut stream = Stream::new(setup);
     let (from, to) = setup.load.span();
     let mut samples = Vec::new();
+    if let Scaling::OnDemand(on_demand) = &mut scaling {
+        // A stream that is not new: it has taken the first load for a while.
+        on_demand.observe(from - 3_600_000, setup.load.at(from));
+    }
     for at in (from..=to).step_by(SECOND as usize) {
         let load = setup.load.at(at);
         let mut at_risk = 0.0;
@@ -221,16 +225,16 @@ impl Stream {
             let took = asked.min(self.limit);
             let refused = if asked > 0.0 { 1.0 - took / asked } else { 0.0 };
             left.iter_mut().zip(&offered).zip(&parts).for_each(|((l, o), p)| *l += o * p * refused);
-            // What waited goes first: it is the older.
-            let waits = fresh - (took - (asked - fresh)).max(0.0);
+            // As much of the new as the shard cannot take, whichever record it is that waits.
+            let over = (fresh - took).max(0.0);
             taken += took;
-            throttled += if refused > 1e-9 { waits.clamp(0.0, fresh) } else { 0.0 };
+            throttled += over;
             loads.push(ShardLoad {
                 id: format!("shard-{i}").into(),
                 range: *range,
                 bytes_per_second: took,
                 records_per_second: took / self.record_bytes,
-                throttled_per_second: if refused > 1e-9 { waits.max(0.0) / self.record_bytes } else { 0.0 },
+                throttled_per_second: over / self.record_bytes,
             });
         }
         self.waiting = left;
