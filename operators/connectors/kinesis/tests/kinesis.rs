@@ -4,3 +4,7 @@
 mod kpl;
 #[path = "kinesis/source.rs"]
 mod source;
+#[path = "kinesis/scaling.rs"]
+mod scaling;
+#[path = "kinesis/sink.rs"]
+mod sink;
