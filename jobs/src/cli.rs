@@ -21,6 +21,8 @@ mod checkpoints;
 mod client;
 mod control;
 mod failure;
+#[cfg(feature = "ingest")]
+mod ingest;
 mod jobs;
 pub mod layers;
 pub mod options;
@@ -76,6 +78,10 @@ struct Cli {
 enum Command {
     /// Run a job in this process
     Run(Box<RunCommand>),
+    /// Feed files into a stream, only as fast as it takes them, or straight into the lake
+    #[cfg(feature = "ingest")]
+    #[command(after_help = AFTER_RUN)]
+    Ingest(Box<ingest::IngestCommand>),
     /// List running jobs
     Jobs(jobs::JobsCommand),
     /// List a job's checkpoints
@@ -164,6 +170,8 @@ fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Run(command) => match command.job {
             Job::SmartMeters(JobLine { run, own }) => run_smart_meters(&run, own),
         },
+        #[cfg(feature = "ingest")]
+        Command::Ingest(command) => command.run(),
         Command::Jobs(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Checkpoints(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Savepoint(command) => command.run().map(|()| ExitCode::SUCCESS),
@@ -194,6 +202,23 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
             return Err(failure);
         }
     }
+    #[cfg(feature = "ingest")]
+    if argv.get(1).is_some_and(|arg| arg == ingest::INGEST) {
+        let file = layers::config_file(&argv);
+        let mut failure = None;
+        command = command.mut_subcommand(ingest::INGEST, |job| {
+            let unchanged = job.clone();
+            layers::put_below(job, ingest::INGEST, &[SMART_METERS, ingest::INGEST], file.as_deref()).unwrap_or_else(
+                |f| {
+                    failure = Some(f);
+                    unchanged
+                },
+            )
+        });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+    }
     let matches = command.try_get_matches_from(argv).map_err(Failure::Clap)?;
     Cli::from_arg_matches(&matches).map_err(Failure::Clap)
 }
@@ -201,7 +226,8 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
 fn run_smart_meters(run: &RunOptions, own: smart_meters::Options) -> Result<ExitCode, Failure> {
     let options = smart_meters::Options { bounded: run.bounded, ..own };
     let build = |env: &Environment| Ok(smart_meters::build(env, &options, &run.data_dir)?);
-    let extras = Extras { check: &|| options.check_places(), notes: &|status| cost(&options, run, status) };
+    let extras =
+        Extras { check: &|| options.check_places(), notes: &|status| cost(&options, run, status), ..Extras::default() };
     run_job(SMART_METERS, run, build, &extras)
 }
 

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::progress::Figures;
+use super::{progress::Figures, summary::Notes};
 
 /// Between two plain lines.
 const PLAIN_MS: i64 = 10_000;
@@ -65,17 +65,25 @@ impl Output {
         }
     }
 
-    /// The figures, as often as this way of talking wants them.
-    pub fn progress(&mut self, figures: &Figures, now: i64) {
+    /// The figures and what the job itself adds, as often as this way of talking wants them.
+    pub fn progress(&mut self, figures: &Figures, more: &dyn Fn() -> Notes, now: i64) {
         let due = |every: i64| self.last.is_none_or(|last| now - last >= every);
+        let text = || {
+            let more = more().text.join("  ");
+            if more.is_empty() { figures.to_string() } else { format!("{figures}  {more}") }
+        };
         match &self.style {
-            Style::Terminal(bar) => bar.set_message(figures.to_string()),
+            Style::Terminal(bar) => bar.set_message(text()),
             Style::Plain if due(PLAIN_MS) => {
-                eprintln!("{figures}");
+                eprintln!("{}", text());
                 self.last = Some(now);
             }
             Style::Json if due(JSON_MS) => {
-                line("progress", to_value(figures));
+                let mut fields = to_value(figures);
+                for (name, value) in more().fields {
+                    fields[&name] = value;
+                }
+                line("progress", fields);
                 self.last = Some(now);
             }
             Style::Plain | Style::Json => {}

@@ -38,11 +38,13 @@ pub struct Extras<'a> {
     pub check: &'a dyn Fn() -> hurtig_engine::Result<()>,
     /// What it has to say at the end.
     pub notes: &'a dyn Fn(&JobStatus) -> Notes,
+    /// What it has to say while it runs: goes with the figures that every job has.
+    pub progress: &'a dyn Fn() -> Notes,
 }
 
 impl Default for Extras<'_> {
     fn default() -> Self {
-        Extras { check: &|| Ok(()), notes: &|_| Notes::default() }
+        Extras { check: &|| Ok(()), notes: &|_| Notes::default(), progress: &Notes::default }
     }
 }
 
@@ -81,7 +83,7 @@ pub fn run_job(
     let served = Served::begin(&job, &config, options, &runtime)?;
     let mut run = Run { job, config, signals, output, progress: Progress::default(), announced: false, asked: 0 };
     run.say_where(options, &served);
-    let result = run.watch(&runtime);
+    let result = run.watch(&runtime, extras);
     let code = run.end(result, extras);
     served.end();
     // A request that nobody answers any more must not keep the process.
@@ -178,7 +180,7 @@ impl Run {
         sources.filter_map(|v| counters.get(v.uid())?.get("task_records_in")).sum()
     }
 
-    fn watch(&mut self, runtime: &Runtime) -> Result<JobResult, hurtig_engine::Error> {
+    fn watch(&mut self, runtime: &Runtime, extras: &Extras<'_>) -> Result<JobResult, hurtig_engine::Error> {
         let mut restarts = 0;
         loop {
             let ended = self.job.wait_timeout(TICK)?;
@@ -192,7 +194,7 @@ impl Run {
             if let Some(ended) = ended {
                 return Ok(ended);
             }
-            self.output.progress(&figures, now);
+            self.output.progress(&figures, extras.progress, now);
             self.obey_signals();
         }
     }
