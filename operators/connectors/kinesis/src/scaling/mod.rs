@@ -30,6 +30,7 @@ mod plan;
 mod sampled_load;
 mod scaler;
 mod simulate;
+mod streams;
 
 pub use autoscaler::{Autoscaler, Decision, Policy};
 pub use error::ScalingError;
@@ -42,3 +43,4 @@ pub use plan::{Step, plan, update_counts};
 pub use sampled_load::SampledLoad;
 pub use scaler::{Progress, Scaler, StreamState};
 pub use simulate::{PolicyRun, Sample, Setup, Simulation, simulate};
+pub use streams::Streams;
