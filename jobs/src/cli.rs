@@ -33,6 +33,8 @@ mod query;
 mod registry;
 mod run;
 mod signals;
+#[cfg(feature = "kinesis")]
+mod stream;
 mod summary;
 mod table;
 pub mod units;
@@ -92,6 +94,9 @@ enum Command {
     Stop(control::StopCommand),
     /// End a running job at once
     Cancel(control::CancelCommand),
+    /// Look at Kinesis data streams, scale them, simulate how they scale
+    #[cfg(feature = "kinesis")]
+    Stream(stream::StreamCommand),
     /// Ask with SQL for what a job has written
     #[cfg(feature = "sql")]
     Query(query::QueryCommand),
@@ -177,6 +182,8 @@ fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Savepoint(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Stop(command) => command.run().map(|()| ExitCode::SUCCESS),
         Command::Cancel(command) => command.run().map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "kinesis")]
+        Command::Stream(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "sql")]
         Command::Query(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
@@ -278,6 +285,10 @@ mod tests {
             "hurtig savepoint smart-meters dir",
             "hurtig stop smart-meters --drain",
             "hurtig cancel 2fca --rest http://127.0.0.1:8081",
+            #[cfg(feature = "kinesis")]
+            "hurtig stream autoscale readings --target 70% --min 10 --max 80 --json",
+            #[cfg(feature = "kinesis")]
+            "hurtig stream simulate --load talk --picture talk.svg",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }
