@@ -61,8 +61,9 @@ install_kafka() { # DIR
   </dependencies>
 </project>
 END
-    mvn -B -q -ntp -Dstyle.color=never -f "$1/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$1/lib" >&2
+    local said # Maven writes its errors to standard output, and colours it whatever it is told
+    said=$(mvn -B -q -ntp -f "$1/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$1/lib" 2>&1) || { echo "$said" >&2; return 1; }
 }
 
 # S3, SQS and the rest of AWS, from PyPI.

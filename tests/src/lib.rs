@@ -6,9 +6,11 @@
 //! - [`state_size`]: state many times its memory budget (`bin state_size`).
 //! - [`chaos`]: kills the real binary again and again and compares what it wrote (`bin chaos`).
 //! - [`gated`]: a source that goes on only as far as a test lets it.
+//! - [`kinesis_proxy`]: throttles, partial failures and cuts, in front of a server of Kinesis.
 //! - [`mix`]: numbers that look drawn, and are not.
 //! - [`program`]: the binary `hurtig`, built and run as its users do.
 //! - [`scratch`]: directories whose contents may be thrown away.
+//! - [`servers`]: real servers of Kinesis, Kafka and S3, started and killed.
 //!
 //! The whole-job tests themselves are one binary, `tests/it`.
 
@@ -16,10 +18,12 @@ pub mod all_at_once;
 pub mod bench;
 pub mod chaos;
 pub mod gated;
+pub mod kinesis_proxy;
 pub mod mix;
 pub mod peer_gen;
 pub mod program;
 pub mod repeating_files;
 pub mod scratch;
+pub mod servers;
 pub mod state_size;
 pub mod stop;

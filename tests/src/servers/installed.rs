@@ -1,0 +1,53 @@
+//! What `scripts/servers.sh` has installed, and where.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::program::workspace;
+
+/// What can be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// Both servers for Kinesis, which run on node.
+    Kinesis,
+    /// Apache Kafka's broker.
+    Kafka,
+    /// S3, SQS and more.
+    Ministack,
+}
+
+impl Server {
+    /// Where it is; an error says how to install it.
+    pub(super) fn directory(self) -> Result<PathBuf> {
+        let name = match self {
+            Server::Kinesis => "kinesis",
+            Server::Kafka => "kafka",
+            Server::Ministack => "ministack",
+        };
+        // The script alone knows the versions.
+        let script = workspace().join("scripts/servers.sh");
+        let output = Command::new(&script).args(["where", name]).stdin(Stdio::null()).output();
+        let output = output.with_context(|| script.display().to_string())?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    }
+}
+
+/// Whether a test is to be left out because one of its servers is not installed, which is said.
+///
+/// # Panics
+/// With `CI` set nothing may be left out.
+pub fn left_out(servers: &[Server]) -> bool {
+    let missing = servers.iter().find_map(|server| server.directory().err());
+    let Some(reason) = missing else { return false };
+    let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+    assert!(!ci, "nothing may be left out with CI set: {reason}");
+    eprintln!("left out: {reason}");
+    true
+}
