@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_kinesis::types::ConsumerStatus;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     client::{Failure, StreamClient},
@@ -47,11 +47,16 @@ pub(super) async fn ensure(client: &StreamClient, reader: &ReaderType) -> Result
     )))
 }
 
-/// Deregisters the consumer. That it cannot be done is only worth a warning: the job is over.
+/// Deregisters the consumer (`source.efo.deregister.timeout`: 10 s). That it cannot be done is only
+/// worth a warning: the job is over.
 pub(super) async fn deregister(client: &StreamClient, consumer_arn: &str) {
-    if let Err(e) = client.control.deregister_stream_consumer().consumer_arn(consumer_arn).send().await {
-        tracing::warn!(consumer_arn, "the consumer could not be deregistered: {}", hurtig_aws::describe(&e));
-    }
+    let sent = client.control.deregister_stream_consumer().consumer_arn(consumer_arn).send();
+    let why = match timeout(Duration::from_secs(10), sent).await {
+        Ok(Ok(_)) => return,
+        Ok(Err(e)) => hurtig_aws::describe(&e),
+        Err(_) => "no answer in 10 s".into(),
+    };
+    tracing::warn!(consumer_arn, "the consumer could not be deregistered: {why}");
 }
 
 async fn stream_arn(client: &StreamClient) -> Result<String> {

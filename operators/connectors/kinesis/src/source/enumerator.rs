@@ -36,7 +36,21 @@ pub struct KinesisEnumerator {
     consumer: Option<String>,
     /// Whether the consumer is to be deregistered at the end.
     own_consumer: bool,
+    /// Whether all was read.
+    over: bool,
     metrics: EnumeratorMetrics,
+}
+
+impl Drop for KinesisEnumerator {
+    fn drop(&mut self) {
+        let Some(arn) = self.consumer.take().filter(|_| self.own_consumer && self.over) else { return };
+        let (client, runtime) = (self.client.clone(), self.runtime.clone());
+        // On a thread of its own: who drops this may be one of the runtime's.
+        let done = std::thread::spawn(move || runtime.block_on(consumer::deregister(&client, &arn))).join();
+        if done.is_err() {
+            tracing::warn!("the consumer could not be deregistered: the runtime has ended");
+        }
+    }
 }
 
 impl KinesisEnumerator {
@@ -76,6 +90,7 @@ impl KinesisEnumerator {
             seen: 0,
             consumer: consumer.map(|(arn, _)| arn),
             own_consumer,
+            over: false,
             metrics,
         })
     }
@@ -136,10 +151,7 @@ impl SplitEnumerator<KinesisSplit> for KinesisEnumerator {
         ctx.unassigned(usize::from(looking));
         if self.tracker.is_bounded() && self.tracker.all_read() && !looking {
             ctx.no_more_splits();
-            if let Some(arn) = self.consumer.take().filter(|_| self.own_consumer) {
-                let client = self.client.clone();
-                self.runtime.spawn(async move { consumer::deregister(&client, &arn).await });
-            }
+            self.over = true;
         }
         self.publish();
         Ok(())
