@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     client::{Failure, StreamClient},
-    options::{EfoConsumer, ReaderType},
+    options::{EfoConsumer, Options, ReaderType},
 };
 use crate::error::{Error, Result};
 
@@ -49,11 +49,15 @@ pub(super) async fn ensure(client: &StreamClient, reader: &ReaderType) -> Result
 
 /// Deregisters the consumer (`source.efo.deregister.timeout`: 10 s). That it cannot be done is only
 /// worth a warning: the job is over.
-pub(super) async fn deregister(client: &StreamClient, consumer_arn: &str) {
-    let sent = client.control.deregister_stream_consumer().consumer_arn(consumer_arn).send();
+pub(super) async fn deregister(options: &Options, consumer_arn: &str) {
+    let sent = async {
+        let client = StreamClient::connect(options).await.map_err(|e| e.to_string())?;
+        let sent = client.control.deregister_stream_consumer().consumer_arn(consumer_arn).send().await;
+        sent.map_err(|e| hurtig_aws::describe(&e))
+    };
     let why = match timeout(Duration::from_secs(10), sent).await {
         Ok(Ok(_)) => return,
-        Ok(Err(e)) => hurtig_aws::describe(&e),
+        Ok(Err(why)) => why,
         Err(_) => "no answer in 10 s".into(),
     };
     tracing::warn!(consumer_arn, "the consumer could not be deregistered: {why}");

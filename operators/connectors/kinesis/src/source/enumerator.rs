@@ -25,8 +25,7 @@ const STATE: &str = "the Kinesis source's enumerator";
 pub struct KinesisEnumerator {
     tracker: ShardTracker,
     assigner: Assigner,
-    client: StreamClient,
-    runtime: tokio::runtime::Handle,
+    options: Arc<Options>,
     discovery: Discovery,
     /// What was listed at the start, until the restored splits are back.
     first: Option<Vec<Shard>>,
@@ -44,11 +43,14 @@ pub struct KinesisEnumerator {
 impl Drop for KinesisEnumerator {
     fn drop(&mut self) {
         let Some(arn) = self.consumer.take().filter(|_| self.own_consumer && self.over) else { return };
-        let (client, runtime) = (self.client.clone(), self.runtime.clone());
-        // On a thread of its own: who drops this may be one of the runtime's.
-        let done = std::thread::spawn(move || runtime.block_on(consumer::deregister(&client, &arn))).join();
-        if done.is_err() {
-            tracing::warn!("the consumer could not be deregistered: the runtime has ended");
+        let options = self.options.clone();
+        // The job's runtime has ended by now, and the client's connections with it.
+        let done = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map(|runtime| runtime.block_on(consumer::deregister(&options, &arn)))
+        });
+        if !matches!(done.join(), Ok(Ok(()))) {
+            tracing::warn!("the consumer of enhanced fan-out could not be deregistered: no runtime");
         }
     }
 }
@@ -71,7 +73,7 @@ impl KinesisEnumerator {
         let metrics = EnumeratorMetrics::new(&ctx.metrics, options.stream_name());
         let seed = kpl::hash_key(&format!("{}/{}", ctx.job, ctx.uid), None) as u64;
         let discovery = Discovery::start(
-            client.clone(),
+            client,
             options.discovery_interval,
             seed,
             ctx.waker,
@@ -82,8 +84,7 @@ impl KinesisEnumerator {
         Ok(KinesisEnumerator {
             tracker,
             assigner: Assigner::default(),
-            client,
-            runtime: ctx.runtime,
+            options,
             discovery,
             first,
             needed: 0,
