@@ -170,7 +170,11 @@ impl KafkaCommitter {
             }
             then.add(header);
             if i == 0 {
-                fail::fail_point!("kafka-mid-commit", |_| Err(self.crash("kafka-mid-commit")));
+                fail::fail_point!("kafka-mid-commit", |_| {
+                    // What is in the broker already has to be seen to have no effect.
+                    let _ = producer.flush(TIMEOUT);
+                    Err(self.crash("kafka-mid-commit"))
+                });
             }
         }
         let token = then.to_json()?;

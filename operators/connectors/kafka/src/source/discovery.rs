@@ -6,7 +6,7 @@ use hurtig_engine::error::{Error, Result};
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use regex::Regex;
 
@@ -22,6 +22,25 @@ pub(super) type Client = BaseConsumer<Context>;
 
 /// How long one question may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Between two questions to a broker that is not ready.
+const PAUSE: Duration = Duration::from_millis(100);
+
+fn is_not_ready(e: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        e.rdkafka_error_code(),
+        Some(
+            Code::NotCoordinator
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+                | Code::WaitingForCoordinator
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::UnstableOffsetCommit
+        )
+    )
+}
 
 /// Which topics are read.
 #[derive(Debug, Clone)]
@@ -79,12 +98,28 @@ impl Discovery {
     }
 
     /// Partitions that came later: from their first record on.
-    pub fn from_earliest(&self, partitions: Vec<TopicPartition>) -> Result<Vec<KafkaSplit>> {
+    pub fn earliest_of(&self, partitions: Vec<TopicPartition>) -> Result<Vec<KafkaSplit>> {
         let split = |at: TopicPartition| {
-            let offset = watermarks(&self.client, &at).map_err(|e| self.error(&e))?.0;
+            let offset = self.patiently(|client| watermarks(client, &at))?.0;
             Ok(KafkaSplit { topic: at.0, partition: at.1, offset, stopping: None })
         };
         partitions.into_iter().map(split).collect()
+    }
+
+    /// Asks again while the broker only says that it is not ready: after its start leaders and coordinators are found
+    /// by and by.
+    pub fn patiently<R>(&self, ask: impl Fn(&Client) -> KafkaResult<R>) -> Result<R> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match ask(&self.client) {
+                Ok(answer) => return Ok(answer),
+                Err(e) if waited < TIMEOUT && is_not_ready(&e) => {
+                    std::thread::sleep(PAUSE);
+                    waited += PAUSE;
+                }
+                Err(e) => return Err(self.error(&e)),
+            }
+        }
     }
 
     /// What went wrong, and what to do about it, in one line.

@@ -62,7 +62,7 @@ impl KafkaEnumerator {
         if !plan.bounded {
             let new: Vec<_> = partitions.difference(&state.known).cloned().collect();
             state.known.extend(new.iter().cloned());
-            state.unassigned.extend(discovery.from_earliest(new)?);
+            state.unassigned.extend(discovery.earliest_of(new)?);
         }
         let found = Arc::new(Mutex::new(Vec::new()));
         let looking = plan.interval.filter(|_| !plan.bounded).map(|interval| {
@@ -76,11 +76,11 @@ impl KafkaEnumerator {
 
 fn first_splits(discovery: &Discovery, plan: &Plan, partitions: &BTreeSet<TopicPartition>) -> Result<Vec<KafkaSplit>> {
     let partitions: Vec<_> = partitions.iter().cloned().collect();
-    let starting = plan.starting.resolve(&discovery.client, &partitions).map_err(|e| discovery.error(&e))?;
+    let starting = discovery.patiently(|client| plan.starting.resolve(client, &partitions))?;
     let mut splits = Vec::new();
     for (at, offset) in starting {
         let stopping = match plan.bounded {
-            true => Some(watermarks(&discovery.client, &at).map_err(|e| discovery.error(&e))?.1),
+            true => Some(discovery.patiently(|client| watermarks(client, &at))?.1),
             false => None,
         };
         // What is empty has no end that a reader could come to.
@@ -104,7 +104,7 @@ async fn look(
         let (asking, have) = (discovery.clone(), known.clone());
         let asked = tokio::task::spawn_blocking(move || {
             let new = asking.partitions()?.difference(&have).cloned().collect::<Vec<_>>();
-            asking.from_earliest(new)
+            asking.earliest_of(new)
         });
         match asked.await {
             Ok(Ok(new)) if new.is_empty() => {}
