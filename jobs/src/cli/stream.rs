@@ -254,12 +254,7 @@ fn describe(state: &StreamState, as_json: bool) -> std::io::Result<()> {
         let share = format!("{:.2} %", s.range.share() * 100.0);
         vec![s.id.to_string(), share, s.range.start.to_string(), s.range.end.to_string()]
     };
-    let columns = [
-        ("SHARD", Align::Left),
-        ("HASH KEYS", Align::Right),
-        ("FROM", Align::Right),
-        ("TO", Align::Right),
-    ];
+    let columns = [("SHARD", Align::Left), ("HASH KEYS", Align::Right), ("FROM", Align::Right), ("TO", Align::Right)];
     table::write(&mut std::io::stdout().lock(), &columns, &open.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -297,14 +292,12 @@ async fn scale(streams: &Streams, stream: &str, shards: usize, dry_run: bool, as
 fn report(as_json: bool, progress: &Progress) {
     let (words, fields) = match progress {
         Progress::Updating(n) => (format!("to {n} shards …"), json!({ "event": "updating", "shards": n })),
-        Progress::Steps(n) => (
-            format!("shard by shard: {n} splits and merges …"),
-            json!({ "event": "steps", "count": n }),
-        ),
-        Progress::Step(step, left) => (
-            format!("{step}; {left} to go"),
-            json!({ "event": "step", "step": step.to_string(), "left": left }),
-        ),
+        Progress::Steps(n) => {
+            (format!("shard by shard: {n} splits and merges …"), json!({ "event": "steps", "count": n }))
+        }
+        Progress::Step(step, left) => {
+            (format!("{step}; {left} to go"), json!({ "event": "step", "step": step.to_string(), "left": left }))
+        }
     };
     say(as_json, &words, fields);
 }

@@ -263,11 +263,15 @@ fn what_kinesis_does_not_take_is_a_dead_letter_or_one_clear_line() {
     let (runtime, server) = (runtime(), Kinesalite::start().expect("kinesalite"));
     let direct = client(&runtime, &server.endpoint());
     let missing = SinkHarness::start(&sink(&server.endpoint()), "1").err().expect("no stream").to_string();
-    assert!(missing.contains("ResourceNotFound") && missing.contains("create it") && !missing.contains('\n'), "{missing}");
+    assert!(
+        missing.contains("ResourceNotFound") && missing.contains("create it") && !missing.contains('\n'),
+        "{missing}"
+    );
     let scaler = create(&runtime, &direct, 1);
     let sink = sink(&server.endpoint()).max_record_size(100).with_dedup_key(|r: &Reading| r.1.to_string());
     let mut harness = SinkHarness::start(&sink, "1").expect("started");
-    let keys = [String::new(), "k".repeat(300), "long enough to be too large with a number and all".repeat(2), "good".into()];
+    let keys =
+        [String::new(), "k".repeat(300), "long enough to be too large with a number and all".repeat(2), "good".into()];
     for (n, key) in keys.into_iter().enumerate() {
         let record = Record { value: (key, n as u64), timestamp: 5, origin: Origin::new(1, n as u64) };
         harness.write(record).expect("taken");
@@ -309,7 +313,8 @@ fn an_independent_de_aggregator_reads_what_the_sink_wrote() {
     let (runtime, server) = (runtime(), Kinesalite::start().expect("kinesalite"));
     let direct = client(&runtime, &server.endpoint());
     let scaler = create(&runtime, &direct, 2);
-    let sink = sink(&server.endpoint()).aggregate().explicit_hash_key(|r: &Reading| u128::MAX / 1_000 * u128::from(r.1));
+    let sink =
+        sink(&server.endpoint()).aggregate().explicit_hash_key(|r: &Reading| u128::MAX / 1_000 * u128::from(r.1));
     let mut harness = SinkHarness::start(&sink, "1").expect("started");
     (0..1_000).for_each(|n| harness.write(reading(n)).expect("written"));
     harness.checkpoint().expect("a checkpoint");

@@ -201,7 +201,9 @@ impl Scaler {
             if tokio::time::Instant::now() > deadline {
                 let waited = self.patience.as_secs();
                 let (status, open) = (&state.status, state.open().len());
-                return Err(self.error(format!("it is {status} with {open} open shards after {waited} s; try again later")));
+                return Err(
+                    self.error(format!("it is {status} with {open} open shards after {waited} s; try again later"))
+                );
             }
             tokio::time::sleep(self.poll).await;
         }

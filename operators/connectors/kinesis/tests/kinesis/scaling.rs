@@ -49,7 +49,8 @@ fn from_10_to_40_is_thirty_splits_and_back_thirty_merges() {
 
 /// Shards as they are after any splits: boundaries anywhere.
 fn shards() -> impl Strategy<Value = Vec<HashRange>> {
-    let anywhere = prop_oneof![any::<u128>(), (1..8_u128), (u128::MAX - 8..=u128::MAX), (1..64_u32).prop_map(|s| 1 << s)];
+    let anywhere =
+        prop_oneof![any::<u128>(), (1..8_u128), (u128::MAX - 8..=u128::MAX), (1..64_u32).prop_map(|s| 1 << s)];
     prop::collection::btree_set(anywhere, 0..40).prop_map(|mut starts| {
         starts.insert(0);
         let starts: Vec<u128> = starts.into_iter().collect();
@@ -276,7 +277,9 @@ fn a_load_from_a_file() {
 fn the_picture_says_what_it_shows() {
     let simulation = simulate(&Setup::talk()).unwrap();
     let svg = draw(&simulation, "18 MB/s by 21:30").unwrap();
-    for word in ["<svg", "18 MB/s by 21:30", "fixed: 10 shards", "autoscaler: 70 %", "on-demand", "21:30", "MB/s", "shards"] {
+    for word in
+        ["<svg", "18 MB/s by 21:30", "fixed: 10 shards", "autoscaler: 70 %", "on-demand", "21:30", "MB/s", "shards"]
+    {
         assert!(svg.contains(word), "{word}");
     }
     if let Some(path) = std::env::var_os("HURTIG_PICTURE") {

@@ -270,7 +270,8 @@ fn a_hot_shard_is_named_with_its_keys_once() {
         for n in 0..400_u64 {
             let now = window * 10_000 + n * 20;
             // Three of four records have one of two keys, in the first shard.
-            let (key, hash) = if n % 4 > 0 { (format!("heavy-{}", n % 2), 7) } else { (format!("k{n}"), u128::MAX / 3 * 2) };
+            let (key, hash) =
+                if n % 4 > 0 { (format!("heavy-{}", n % 2), 7) } else { (format!("k{n}"), u128::MAX / 3 * 2) };
             lanes.push(Member::new(key, Some(hash + u128::from(n)), "data"));
             lanes.force();
             let Some(request) = lanes.next_request(now) else { continue };
@@ -321,7 +322,10 @@ fn the_rate_falls_by_a_share_and_rises_by_steps() {
     (0..100_000).step_by(50).for_each(|i| rate.succeeded(30_000 + i));
     assert_eq!(rate.share(), 1.0);
     let mut free = ShardRate::new(ShardLimits::UNLIMITED, 0);
-    assert!((0..10_000).all(|_| free.may_send(0) && { free.sent(1 << 20); true }));
+    assert!((0..10_000).all(|_| free.may_send(0) && {
+        free.sent(1 << 20);
+        true
+    }));
     assert_eq!(free.available_at(5), 5);
 }
 
@@ -355,7 +359,10 @@ fn what_stands_in_a_request() {
     let aggregate = kpl::decode(&entry.data).expect("an aggregate");
     assert_eq!((aggregate.partition_key_table.len(), aggregate.explicit_hash_key_table.len()), (2, 1));
     let members: BTreeMap<_, _> = (0..3).map(|i| (i, aggregate.member(i).expect("a member"))).collect();
-    assert_eq!((members[&1].partition_key, members[&1].explicit_hash_key, &members[&1].data[..]), ("b", None, &b"y"[..]));
+    assert_eq!(
+        (members[&1].partition_key, members[&1].explicit_hash_key, &members[&1].data[..]),
+        ("b", None, &b"y"[..])
+    );
     assert_eq!((members[&2].explicit_hash_key, entry.explicit_hash_key), (Some("7"), Some(7)));
     assert_eq!(dedup_key_of("a\u{1f}b\u{1f}c"), ("a\u{1f}b", Some("c")));
 }
