@@ -158,7 +158,7 @@ impl Queue {
     }
 
     /// How many records wait.
-    pub fn len(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.lock().records.len()
     }
 

@@ -88,7 +88,7 @@ impl<D: KinesisDeserializationSchema> KinesisReader<D> {
     }
 
     fn publish(&self) {
-        let pending: usize = self.shards.iter().map(|s| s.queue.len()).sum();
+        let pending: usize = self.shards.iter().map(|s| s.queue.pending()).sum();
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.shared.metrics.pending.set(number(pending));
         self.shared.metrics.pending_bytes.set(number(self.budget.used()));

@@ -108,10 +108,10 @@ fn finished_shards_are_remembered_as_long_as_they_are_listed() {
         assert_eq!(tracker.counts().2, 1, "{tracker:?}");
     }
     // One listing without it is not enough: listings are not consistent.
-    tracker.listed(&[child.clone()]);
+    tracker.listed(std::slice::from_ref(&child));
     tracker.listed(&[parent, child.clone()]);
     assert!(tracker.is_finished("0"));
-    (0..3).for_each(|_| tracker.listed(&[child.clone()]));
+    (0..3).for_each(|_| tracker.listed(std::slice::from_ref(&child)));
     assert!(!tracker.is_finished("0"));
 }
 
