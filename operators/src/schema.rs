@@ -4,8 +4,33 @@
 //! [`DeserializationSchema`] makes values of a message, a [`SerializationSchema`] a message of a
 //! value. Both are Flink's words. What a message is not good for is said in one line, which goes
 //! to the dead letters together with the message.
+//!
+//! What needs nothing else is here: [`JsonFormat`], [`CsvFormat`], [`RawFormat`] and
+//! [`TextFormat`]. Avro and Protobuf, with or without a schema registry, are in `hurtig-formats`.
+//!
+//! ```
+//! use hurtig_operators::schema::{DeserializationSchema, JsonFormat, SerializationSchema};
+//!
+//! let mut json = JsonFormat::<(String, f64)>::new();
+//! let mut values = Vec::new();
+//! json.deserialize(br#"["a",1.5]["b",2]"#, &mut values)?;
+//! assert_eq!(values, [("a".into(), 1.5), ("b".into(), 2.0)]);
+//!
+//! let mut message = Vec::new();
+//! json.serialize(&values[0], &mut message)?;
+//! assert_eq!(message, br#"["a",1.5]"#);
+//! # Ok::<(), String>(())
+//! ```
+
+mod csv;
+mod json;
+mod raw;
 
 use hurtig_engine::record::Data;
+
+pub use csv::CsvFormat;
+pub use json::JsonFormat;
+pub use raw::{RawFormat, TextFormat};
 
 /// Flink's `DeserializationSchema`: the bytes of one message become values.
 pub trait DeserializationSchema: Clone + Send + Sync + 'static {

@@ -32,6 +32,16 @@ pub(super) fn from_line<T: DeserializeOwned>(line: &str) -> Option<T> {
     (lane.at == line.len()).then_some(value)
 }
 
+/// The `T` at the beginning of `text` and its length, unless the general parser has to look at it.
+#[inline]
+pub(crate) fn first<T: DeserializeOwned>(text: &str) -> Option<(T, usize)> {
+    let mut lane = Lane { text, at: 0, depth: 0 };
+    let value = T::deserialize(&mut lane).ok()?;
+    // What is not closed by itself may go on in a way that only the general parser knows.
+    let closed = lane.at == text.len() || matches!(text.as_bytes()[lane.at - 1], b'}' | b']' | b'"');
+    closed.then_some((value, lane.at))
+}
+
 /// "Not in this lane."
 #[derive(Debug)]
 struct Detour;

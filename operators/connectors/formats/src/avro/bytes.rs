@@ -1,0 +1,127 @@
+//! Avro's binary encoding, at its lowest: numbers and lengths.
+
+/// Writes a whole number: zigzag, seven bits a byte.
+#[inline]
+pub(super) fn put_long(n: i64, out: &mut Vec<u8>) {
+    let mut z = ((n << 1) ^ (n >> 63)) as u64;
+    while z > 0x7f {
+        out.push(z as u8 | 0x80);
+        z >>= 7;
+    }
+    out.push(z as u8);
+}
+
+/// A message that is being read.
+#[derive(Debug)]
+pub(super) struct Input<'de> {
+    bytes: &'de [u8],
+    pub at: usize,
+    pub depth: u32,
+    /// How many items of arrays and maps may still come: an item may have no bytes at all, and the
+    /// number of them is whatever the message says.
+    items: usize,
+}
+
+/// Items without bytes that a message may have.
+const EMPTY_ITEMS: usize = 1 << 16;
+
+impl<'de> Input<'de> {
+    pub fn new(bytes: &'de [u8]) -> Self {
+        Input { bytes, at: 0, depth: 0, items: bytes.len() + EMPTY_ITEMS }
+    }
+
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    #[inline]
+    pub fn take(&mut self, n: usize, what: &str) -> Result<&'de [u8], String> {
+        match self.bytes.get(self.at..).and_then(|rest| rest.get(..n)) {
+            Some(taken) => {
+                self.at += n;
+                Ok(taken)
+            }
+            None => Err(ends(what)),
+        }
+    }
+
+    #[inline]
+    pub fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], String> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, what)?);
+        Ok(array)
+    }
+
+    #[inline]
+    pub fn long(&mut self, what: &str) -> Result<i64, String> {
+        let (mut z, mut shift) = (0_u64, 0);
+        loop {
+            let Some(&b) = self.bytes.get(self.at) else { return Err(ends(what)) };
+            self.at += 1;
+            // The tenth byte has room for one bit.
+            if shift == 63 && b > 1 {
+                return Err(format!("{what} has more than 64 bits"));
+            }
+            z |= u64::from(b & 0x7f) << shift;
+            if b < 0x80 {
+                return Ok((z >> 1) as i64 ^ -((z & 1) as i64));
+            }
+            shift += 7;
+        }
+    }
+
+    #[inline]
+    pub fn int(&mut self) -> Result<i32, String> {
+        let n = self.long("an int")?;
+        i32::try_from(n).map_err(|_| format!("{n} is no int: it has more than 32 bits"))
+    }
+
+    /// What follows its own length.
+    #[inline]
+    pub fn sized(&mut self, what: &str) -> Result<&'de [u8], String> {
+        let length = self.long(what)?;
+        match usize::try_from(length) {
+            Ok(n) if n <= self.left() => self.take(n, what),
+            _ => Err(format!("{what} says that it has {length} bytes, and {} are left", self.left())),
+        }
+    }
+
+    #[inline]
+    pub fn text(&mut self) -> Result<&'de str, String> {
+        std::str::from_utf8(self.sized("a string")?).map_err(|_| "a string is not UTF-8".into())
+    }
+
+    /// How many items the next block of an array or a map has; none: it was the last.
+    pub fn block(&mut self) -> Result<usize, String> {
+        let mut count = self.long("the number of items")?;
+        if count < 0 {
+            // Then the block's length in bytes follows, for whoever wants to skip it.
+            self.long("the length of a block")?;
+            count = count.checked_neg().unwrap_or(i64::MAX);
+        }
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        match self.items.checked_sub(count) {
+            Some(items) => {
+                self.items = items;
+                Ok(count)
+            }
+            None => Err(format!("{count} items are more than a message of {} bytes holds", self.bytes.len())),
+        }
+    }
+
+    /// The number of a branch or a symbol, of which there are `n`.
+    #[inline]
+    pub fn index(&mut self, n: usize, what: &str) -> Result<usize, String> {
+        let i = self.long(what)?;
+        match usize::try_from(i) {
+            Ok(index) if index < n => Ok(index),
+            _ => Err(format!("{what} is {i}, and there are {n}")),
+        }
+    }
+}
+
+#[cold]
+fn ends(what: &str) -> String {
+    format!("the message ends inside {what}")
+}

@@ -1,0 +1,253 @@
+//! Which message it is, where its description comes from, and what precedes it on the wire.
+
+use std::{collections::HashMap, path::Path};
+
+use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor, prost::DecodeError};
+use protox::{
+    Compiler,
+    file::{ChainFileResolver, File, FileResolver, GoogleFileResolver},
+};
+
+use crate::{
+    error::{Error, Result, one_line},
+    registry::{RegisteredSchema, SchemaRegistry, SchemaType},
+    wire::{self, Writers},
+};
+
+/// A message's description.
+#[derive(Debug, Clone)]
+pub struct ProtobufSchema {
+    message: MessageDescriptor,
+    /// What a registry would be given, and why it cannot be.
+    text: Result<String, String>,
+}
+
+/// What a file is called that has no name.
+const UNNAMED: &str = "schema.proto";
+
+impl ProtobufSchema {
+    /// The message `name` (with its package: `grid.Reading`) of a `.proto` file's text. It may import
+    /// Google's well-known types.
+    pub fn parse(proto: &str, name: &str) -> Result<Self> {
+        let pool = compile(proto, &[]).map_err(|e| Error::schema("Protobuf schema", e))?;
+        Self::of(&pool, name, "Protobuf schema", Ok(proto.to_owned()))
+    }
+
+    /// The message `name` of a `.proto` file; what it imports is looked for below `includes`, or where
+    /// the file is if there are none.
+    pub fn from_file(path: impl AsRef<Path>, includes: &[&Path], name: &str) -> Result<Self> {
+        let path = path.as_ref();
+        let shown = path.display().to_string();
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        let own = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let includes = if includes.is_empty() { vec![own] } else { includes.to_vec() };
+        let wrong = |e: protox::Error| Error::schema(shown.clone(), e);
+        let mut compiler = Compiler::new(includes).map_err(wrong)?;
+        compiler.include_imports(true).open_file(path).map_err(wrong)?;
+        let pool = compiler.descriptor_pool();
+        let mut imports = pool.files().filter(|f| !f.name().starts_with("google/protobuf/"));
+        let text = match imports.nth(1) {
+            None => Ok(text),
+            Some(_) => Err("it imports other files: register them and it by hand, and read it from there".into()),
+        };
+        Self::of(&pool, name, &shown, text)
+    }
+
+    /// The message `name` of a descriptor set (`protoc --include_imports --descriptor_set_out=FILE`).
+    pub fn from_descriptor_set(bytes: &[u8], name: &str) -> Result<Self> {
+        let wrong = |e: &dyn std::fmt::Display| Error::schema("Protobuf descriptor set", e);
+        let pool = DescriptorPool::decode(bytes).map_err(|e| wrong(&e))?;
+        let text = Err("it comes from a descriptor set: a registry wants its .proto file".to_owned());
+        Self::of(&pool, name, "Protobuf descriptor set", text)
+    }
+
+    fn of(pool: &DescriptorPool, name: &str, shown: &str, text: Result<String, String>) -> Result<Self> {
+        let message = pool.get_message_by_name(name).ok_or_else(|| {
+            let all = pool.all_messages().filter(|m| !m.is_map_entry() && !m.package_name().starts_with("google."));
+            let all = all.map(|m| m.full_name().to_owned()).collect::<Vec<_>>().join(", ");
+            Error::schema(shown, format!("it has no message '{name}'; its messages are {all}"))
+        })?;
+        Ok(ProtobufSchema { message, text })
+    }
+
+    /// The message's full name.
+    pub fn name(&self) -> &str {
+        self.message.full_name()
+    }
+
+    pub(super) fn message(&self) -> &MessageDescriptor {
+        &self.message
+    }
+}
+
+/// Files in memory.
+struct Texts(HashMap<String, String>);
+
+impl FileResolver for Texts {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        match self.0.get(name) {
+            Some(text) => File::from_source(name, text),
+            None => Err(protox::Error::file_not_found(name)),
+        }
+    }
+}
+
+fn compile(text: &str, imports: &[(String, String)]) -> Result<DescriptorPool, String> {
+    let mut files: HashMap<_, _> = imports.iter().cloned().collect();
+    files.insert(UNNAMED.into(), text.to_owned());
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(Texts(files));
+    resolver.add(GoogleFileResolver::new());
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).open_file(UNNAMED).map_err(|e| one_line(&e.to_string()))?;
+    Ok(compiler.descriptor_pool())
+}
+
+/// A decoder's words in one line.
+#[cold]
+pub(super) fn undecodable(e: &DecodeError, name: &str) -> String {
+    let words = e.to_string();
+    let words = words.strip_prefix("failed to decode Protobuf message: ").unwrap_or(&words);
+    format!("not a message {name}: {}", one_line(words))
+}
+
+/// What precedes a message.
+#[derive(Debug, Clone)]
+pub(super) enum Framing {
+    /// Nothing.
+    Plain,
+    /// 0, the schema's id, and which of its messages it is.
+    Registry { own: Option<u32>, writers: Writers<FileDescriptor> },
+}
+
+impl Framing {
+    pub fn reading(registry: &SchemaRegistry) -> Self {
+        Framing::Registry { own: None, writers: Writers::new(registry.clone()) }
+    }
+
+    pub fn from_registry(registry: &SchemaRegistry, subject: &str, name: &str) -> Result<(ProtobufSchema, Self)> {
+        let latest = registry.latest(subject)?;
+        registry.prefetch(subject)?;
+        let shown = format!("subject '{subject}'");
+        let file = file_of(&latest).map_err(|e| Error::schema(shown.clone(), e))?;
+        let schema = ProtobufSchema::of(file.parent_pool(), name, &shown, Ok(latest.schema.clone()))?;
+        if schema.message.parent_file() != file {
+            let reason = format!("the message '{name}' is in a file that it imports: name that one's subject");
+            return Err(Error::schema(shown, reason));
+        }
+        let framing = Framing::Registry { own: Some(latest.id), writers: Writers::new(registry.clone()) };
+        Ok((schema, framing))
+    }
+
+    pub fn register(schema: &ProtobufSchema, registry: &SchemaRegistry, subject: &str) -> Result<Self> {
+        let text = schema.text.clone().map_err(|e| Error::schema(format!("message '{}'", schema.name()), e))?;
+        let registered = RegisteredSchema {
+            id: 0,
+            schema: text,
+            schema_type: SchemaType::Protobuf,
+            references: Vec::new(),
+            imports: Vec::new(),
+        };
+        let own = registry.register(subject, &registered)?;
+        registry.prefetch(subject)?;
+        Ok(Framing::Registry { own: Some(own), writers: Writers::new(registry.clone()) })
+    }
+
+    /// The message behind what precedes it, which must be a message `name`.
+    #[inline]
+    pub fn strip<'a>(&mut self, message: &'a [u8], name: &str) -> Result<&'a [u8], String> {
+        let Framing::Registry { writers, .. } = self else { return Ok(message) };
+        let (id, rest) = wire::split(message)?;
+        let (path, data) = message_path(rest)?;
+        let file = writers.get(id, file_of)?;
+        match at(&file, &path) {
+            Some(written) if written.full_name() == name => Ok(data),
+            Some(written) => Err(format!("it is a message {}, and not {name}", written.full_name())),
+            None => Err(format!("schema {id} has no message {path:?}")),
+        }
+    }
+
+    /// Writes what precedes a message.
+    pub fn put(&self, schema: &ProtobufSchema, out: &mut Vec<u8>) -> Result<(), String> {
+        let Framing::Registry { own, .. } = self else { return Ok(()) };
+        let Some(id) = own else {
+            return Err("the Protobuf format has no schema id to write: register its schema in a subject".into());
+        };
+        wire::put_header(*id, out);
+        // The path in a descriptor has a field's number before each index.
+        let path: Vec<i64> = schema.message.path().iter().skip(1).step_by(2).map(|i| i64::from(*i)).collect();
+        if path == [0] {
+            // By far the most frequent one has a short form.
+            out.push(0);
+            return Ok(());
+        }
+        put_long(path.len() as i64, out);
+        path.iter().for_each(|i| put_long(*i, out));
+        Ok(())
+    }
+}
+
+/// The file of a registered schema, with all it imports.
+fn file_of(schema: &RegisteredSchema) -> Result<FileDescriptor, String> {
+    if schema.schema_type != SchemaType::Protobuf {
+        return Err(format!("it is {:?}, and not Protobuf", schema.schema_type));
+    }
+    let pool = compile(&schema.schema, &schema.imports)?;
+    pool.get_file_by_name(UNNAMED).ok_or_else(|| "it has no file".into())
+}
+
+/// The message at a path: the first index among the file's messages, the next inside that one.
+fn at(file: &FileDescriptor, path: &[usize]) -> Option<MessageDescriptor> {
+    let (first, rest) = path.split_first()?;
+    let mut message = file.messages().nth(*first)?;
+    for index in rest {
+        let next = message.child_messages().nth(*index)?;
+        message = next;
+    }
+    Some(message)
+}
+
+/// Messages inside messages inside messages.
+const MAX_PATH: usize = 32;
+
+/// Which message it is, and what is behind that.
+fn message_path(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
+    let (count, mut rest) = long(bytes)?;
+    if count == 0 {
+        return Ok((vec![0], rest));
+    }
+    if count > MAX_PATH {
+        return Err(format!("a path of {count} messages is none"));
+    }
+    let mut path = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (index, behind) = long(rest)?;
+        path.push(index);
+        rest = behind;
+    }
+    Ok((path, rest))
+}
+
+/// A number that is not negative: zigzag, seven bits a byte.
+fn long(bytes: &[u8]) -> Result<(usize, &[u8]), String> {
+    let mut z = 0_u64;
+    for (i, b) in bytes.iter().take(5).enumerate() {
+        z |= u64::from(b & 0x7f) << (7 * i);
+        if *b < 0x80 {
+            let wrong = || "the number of the message is negative".to_owned();
+            let n = if z & 1 == 0 { usize::try_from(z >> 1).map_err(|_| wrong())? } else { return Err(wrong()) };
+            return Ok((n, &bytes[i + 1..]));
+        }
+    }
+    Err("the message ends inside the number of the message".into())
+}
+
+fn put_long(n: i64, out: &mut Vec<u8>) {
+    let mut z = ((n << 1) ^ (n >> 63)) as u64;
+    while z > 0x7f {
+        out.push(z as u8 | 0x80);
+        z >>= 7;
+    }
+    out.push(z as u8);
+}
