@@ -121,7 +121,9 @@ impl<S> Assignments<S> {
         self.no_more = true;
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<(usize, S)>, usize, bool) {
+    /// What was decided, for whoever polls an enumerator in an enumerator's place: who gets what, how
+    /// many are not assigned, and whether there will never be another.
+    pub fn into_parts(self) -> (Vec<(usize, S)>, usize, bool) {
         (self.assigned, self.unassigned, self.no_more)
     }
 }

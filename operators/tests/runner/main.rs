@@ -2,6 +2,7 @@
 
 mod committed;
 mod files;
+mod hybrid;
 mod jobs;
 mod lineage;
 mod numbers;
