@@ -53,7 +53,7 @@ fn json_reasons_say_which_value_and_where() {
     }
     let second = format!("{good}\n{{\"meter\":7}}");
     let found = read(&json, second.as_bytes()).unwrap_err();
-    let wanted = "value 2 of the message is not the expected JSON: invalid type: integer `7`, expected a string (at byte 55)";
+    let wanted = "value 2 of the message is not the expected JSON: invalid type: integer `7`, expected a string (at byte 54)";
     assert_eq!(found, wanted);
     assert_eq!(read(&json, b"{\"\xff").unwrap_err(), "the message is not UTF-8 from byte 2 on");
     // What is not closed by itself is read by its delimiters.

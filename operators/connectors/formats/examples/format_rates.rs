@@ -1,0 +1,92 @@
+//! Messages a second of each format, read and written, on one thread, and CPU seconds a million.
+//!
+//! `cargo run --release --workspace --all-features --example format_rates`
+
+use std::{hint::black_box, time::Instant};
+
+use hurtig_formats::{AvroFormat, ProstFormat, ProtobufFormat, ProtobufSchema};
+use hurtig_operators::schema::{CsvFormat, DeserializationSchema, JsonFormat, SerializationSchema};
+use serde::{Deserialize, Serialize};
+
+const MESSAGES: usize = 1_000_000;
+
+#[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+struct Reading {
+    #[prost(string, tag = "1")]
+    meter: String,
+    #[prost(int64, tag = "2")]
+    time: i64,
+    #[prost(double, tag = "3")]
+    kwh: f64,
+    #[prost(string, tag = "4")]
+    region: String,
+    #[prost(bool, tag = "5")]
+    estimated: bool,
+}
+
+const AVRO: &str = r#"{"type": "record", "name": "Reading", "fields": [
+    {"name": "meter", "type": "string"}, {"name": "time", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    {"name": "kwh", "type": "double"}, {"name": "region", "type": "string"}, {"name": "estimated", "type": "boolean"}]}"#;
+const PROTO: &str = r#"syntax = "proto3"; message Reading {
+    string meter = 1; int64 time = 2; double kwh = 3; string region = 4; bool estimated = 5; }"#;
+
+/// Runs both ways; one thread is busy all the time, so that its seconds are CPU seconds.
+fn rate<F>(name: &str, mut format: F) -> Result<(), String>
+where
+    F: DeserializationSchema<Item = Reading> + SerializationSchema<Reading>,
+{
+    let readings: Vec<_> = (0..1000_u32)
+        .map(|i| Reading {
+            meter: format!("meter-{i:06}"),
+            time: 1_704_067_200_000 + i64::from(i) * 900_000,
+            kwh: f64::from(i % 977) / 1000.0,
+            region: "north".into(),
+            estimated: i % 50 == 0,
+        })
+        .collect();
+    let (mut messages, mut bytes) = (Vec::new(), 0);
+    for reading in &readings {
+        let mut message = Vec::new();
+        format.serialize(reading, &mut message)?;
+        bytes += message.len();
+        messages.push(message);
+    }
+    let mut out = Vec::with_capacity(1000);
+    #[allow(clippy::disallowed_methods, reason = "it measures")]
+    let begun = Instant::now();
+    for _ in 0..MESSAGES / 1000 {
+        out.clear();
+        for message in &messages {
+            format.deserialize(message, &mut out)?;
+        }
+        black_box(&out);
+    }
+    let read = begun.elapsed().as_secs_f64();
+    if out != readings {
+        return Err(format!("{name}: what was written is not what was read"));
+    }
+    let mut message = Vec::new();
+    #[allow(clippy::disallowed_methods, reason = "it measures")]
+    let begun = Instant::now();
+    for i in 0..MESSAGES {
+        message.clear();
+        format.serialize(&readings[i % 1000], &mut message)?;
+        black_box(&message);
+    }
+    let written = begun.elapsed().as_secs_f64();
+    let (per_read, per_write) = (MESSAGES as f64 / read, MESSAGES as f64 / written);
+    let size = bytes / 1000;
+    println!("{name:<24} {size:>6} {per_read:>12.0} {read:>8.2} {per_write:>12.0} {written:>8.2}");
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("format                    bytes   read msg/s  s/mill.  write msg/s  s/mill.");
+    rate("json", JsonFormat::new())?;
+    rate("csv", CsvFormat::new())?;
+    rate("avro", AvroFormat::new(AVRO)?)?;
+    rate("avro, single object", AvroFormat::new(AVRO)?.single_object()?)?;
+    rate("protobuf, by description", ProtobufFormat::new(ProtobufSchema::parse(PROTO, "Reading")?))?;
+    rate("protobuf, generated", ProstFormat::new())?;
+    Ok(())
+}
