@@ -41,10 +41,7 @@ fn json_reasons_say_which_value_and_where() {
     for (message, reason) in [
         ("", "the message is empty: it should be JSON"),
         (" \n", "the message is empty: it should be JSON"),
-        (
-            "{\"meter\":\"a\",\"time\":1,\"good\":tru",
-            "not the expected JSON: EOF while parsing a value (at byte 32)",
-        ),
+        ("{\"meter\":\"a\",\"time\":1,\"good\":tru", "not the expected JSON: EOF while parsing a value (at byte 32)"),
         (r#"{"time":1,"kwh":null,"good":true}"#, "not the expected JSON: missing field `meter` (at byte 32)"),
         ("[1]x", "not the expected JSON: invalid type: integer `1`, expected a string (at byte 1)"),
     ] {
@@ -53,7 +50,8 @@ fn json_reasons_say_which_value_and_where() {
     }
     let second = format!("{good}\n{{\"meter\":7}}");
     let found = read(&json, second.as_bytes()).unwrap_err();
-    let wanted = "value 2 of the message is not the expected JSON: invalid type: integer `7`, expected a string (at byte 54)";
+    let wanted =
+        "value 2 of the message is not the expected JSON: invalid type: integer `7`, expected a string (at byte 54)";
     assert_eq!(found, wanted);
     assert_eq!(read(&json, b"{\"\xff").unwrap_err(), "the message is not UTF-8 from byte 2 on");
     // What is not closed by itself is read by its delimiters.
