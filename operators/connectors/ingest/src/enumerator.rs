@@ -61,6 +61,8 @@ struct Inner {
     /// Nothing more will be found.
     complete: bool,
     error: Option<Error>,
+    /// Which enumerator this is of: a search that belongs to an earlier one is not listened to.
+    generation: u64,
     /// How many ranges of a file are not read to their end.
     unfinished: HashMap<String, usize>,
     /// Files read to their end, with the number of snapshots before that.
@@ -82,9 +84,12 @@ impl Shared {
         self.completed.fetch_max(snapshot, SeqCst);
     }
 
-    /// A file was cut into `ranges`.
-    pub fn planned(&self, file: Found, ranges: Vec<RangeSplit>) {
+    /// Search number `generation` has cut a file into `ranges`.
+    pub fn planned(&self, generation: u64, file: Found, ranges: Vec<RangeSplit>) {
         let mut inner = self.lock();
+        if inner.generation != generation {
+            return;
+        }
         inner.unfinished.insert(file_name(&file.path, &file.etag), ranges.len());
         inner.planned.push_back((file, ranges));
     }
@@ -96,10 +101,11 @@ impl Shared {
         }
     }
 
-    /// The search for files is over.
-    pub fn end(&self, result: Result<()>) {
+    /// Search number `generation` is over.
+    pub fn end(&self, generation: u64, result: Result<()>) {
         let mut inner = self.lock();
         match result {
+            _ if inner.generation != generation => {}
             Ok(()) => inner.complete = true,
             Err(e) => inner.error = Some(e),
         }
@@ -149,7 +155,9 @@ impl RangeEnumerator {
             None => State::default(),
         };
         // An earlier attempt may have left something behind.
-        *shared.lock() = Inner::default();
+        let mut inner = shared.lock();
+        *inner = Inner { generation: inner.generation + 1, ..Inner::default() };
+        drop(inner);
         let enumerator = RangeEnumerator { state, shared, assigned: HashMap::new(), share, bounded, search: None };
         enumerator.account(&[]);
         Ok(enumerator)
@@ -158,6 +166,11 @@ impl RangeEnumerator {
     /// Which version of which file is known.
     pub(crate) fn known(&self) -> BTreeMap<String, String> {
         self.state.known.clone()
+    }
+
+    /// What its search has to call itself.
+    pub(crate) fn generation(&self) -> u64 {
+        self.shared.lock().generation
     }
 
     pub(crate) fn search(&mut self, task: AbortHandle) {

@@ -1,9 +1,6 @@
 //! Looks for files and cuts them, beside the job: once, or again and again while it runs.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hurtig_engine::{error::Result, source::EnumeratorWaker};
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -42,6 +39,8 @@ pub(crate) struct Search {
     pub options: Arc<RangeOptions>,
     pub shared: Arc<Shared>,
     pub waker: EnumeratorWaker,
+    /// Which enumerator it works for.
+    pub generation: u64,
     /// How many workers a file is shared by.
     pub workers: usize,
     /// The version of each file that was cut.
@@ -52,7 +51,7 @@ impl Search {
     /// Cuts what was found already, then looks on as `discovery` says.
     pub async fn run(mut self, first: Vec<Found>, discovery: Discovery, queue: Option<Queue>) {
         let result = self.search(first, discovery, queue).await;
-        self.shared.end(result);
+        self.shared.end(self.generation, result);
         self.waker.wake();
     }
 
@@ -76,7 +75,7 @@ impl Search {
             match plan(&self.store, &file, self.workers, &self.options).await {
                 Ok(ranges) => {
                     self.known.insert(file.path.clone(), file.etag.clone());
-                    self.shared.planned(file, ranges);
+                    self.shared.planned(self.generation, file, ranges);
                     self.waker.wake();
                 }
                 // It has changed or gone between listing and looking: the next listing says more.
@@ -97,12 +96,7 @@ impl Search {
         loop {
             Changes::wait(changes.as_mut(), self.options.discovery_interval).await;
             match self.store.list().await {
-                Ok(found) => {
-                    // What is gone may come again under the same name.
-                    let there: HashSet<_> = found.iter().map(|f| f.path.as_str()).collect();
-                    self.known.retain(|path, _| there.contains(path.as_str()));
-                    self.take(found, true).await?;
-                }
+                Ok(found) => self.take(found, true).await?,
                 Err(e) => tracing::warn!("{e}; it is tried again"),
             }
         }

@@ -147,6 +147,7 @@ impl<S: FileSchema> Source for RangeSource<S> {
             options: Arc::new(self.options.clone()),
             shared: self.shared.clone(),
             waker: ctx.waker.clone(),
+            generation: enumerator.generation(),
             workers: ctx.readers,
             known: enumerator.known(),
         };

@@ -98,8 +98,10 @@ fn waiting(client: &Client, url: &str) -> u64 {
         .sum()
 }
 
+/// An event that was handed to a request of a job that was cancelled meanwhile comes again after its
+/// visibility timeout: that is a minute.
 fn until(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..3_600 {
         if done() {
             return;
         }
