@@ -38,7 +38,7 @@ pub struct AggregateByKey {
 
 impl Default for AggregateByKey {
     fn default() -> Self {
-        AggregateByKey { max_bytes: 25 << 10, max_messages: 500, max_wait_ms: 1_000, max_buffered: 8 << 20 }
+        AggregateByKey { max_bytes: 25 << 10, max_messages: 500, max_wait_ms: 1_000, max_buffered: 2 << 20 }
     }
 }
 
@@ -51,9 +51,13 @@ pub struct AggregateOperator {
     order: VecDeque<(CompactString, u64)>,
     number: u64,
     buffered: usize,
-    /// Of the checkpoint: goes out first.
-    restored: VecDeque<Waiting>,
+    /// The output was full when something was due: it is looked again then. What is due must not
+    /// keep a barrier waiting, a paced sink may take seconds for it.
+    again_at: Option<i64>,
 }
+
+/// How soon is looked again, in milliseconds.
+const AGAIN_MS: i64 = 20;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Waiting {
@@ -80,23 +84,38 @@ impl OperatorFactory<Message> for AggregateByKey {
     type Operator = AggregateOperator;
 
     fn create(&self, ctx: &mut RuntimeContext<'_>) -> Result<AggregateOperator> {
-        let state = ctx.restored().state;
-        let restored = state.iter().map(|bytes| from_bytes("an aggregate", bytes)).collect::<Result<_>>()?;
-        Ok(AggregateOperator {
+        let mut operator = AggregateOperator {
             options: self.clone(),
             waiting: HashMap::new(),
             order: VecDeque::new(),
             number: 0,
             buffered: 0,
-            restored,
-        })
+            again_at: None,
+        };
+        for bytes in ctx.restored().state {
+            let waiting: Waiting = from_bytes("an aggregate", &bytes)?;
+            operator.add(waiting);
+        }
+        Ok(operator)
     }
 }
 
 impl AggregateOperator {
-    fn emit_restored<O: Output<Message>>(&mut self, out: &mut O) {
-        for waiting in self.restored.drain(..) {
-            out.collect(waiting.into_record());
+    /// Puts messages behind those of their key.
+    fn add(&mut self, new: Waiting) {
+        self.buffered += new.message.data.len();
+        match self.waiting.get_mut(&new.message.key) {
+            Some(w) => {
+                w.message.data.extend_from_slice(&new.message.data);
+                w.message.messages += new.message.messages;
+                w.timestamp = w.timestamp.max(new.timestamp);
+            }
+            None => {
+                self.number += 1;
+                let key = new.message.key.clone();
+                self.order.push_back((key.clone(), self.number));
+                self.waiting.insert(key, Waiting { number: self.number, ..new });
+            }
         }
     }
 
@@ -130,46 +149,34 @@ impl Operator<Message> for AggregateOperator {
     type Out = Message;
 
     fn process<O: Output<Message>>(&mut self, record: Record<Message>, out: &mut O) -> Result<()> {
-        self.emit_restored(out);
         let Record { value, timestamp, origin } = record;
-        let (bytes, messages) = (value.data.len(), value.messages);
         if let Some(w) = self.waiting.get(&value.key)
-            && (w.message.data.len() + bytes > self.options.max_bytes
-                || w.message.messages + messages > self.options.max_messages)
+            && (w.message.data.len() + value.data.len() > self.options.max_bytes
+                || w.message.messages + value.messages > self.options.max_messages)
         {
-            self.emit(&value.key, out);
+            let key = value.key.clone();
+            self.emit(&key, out);
         }
-        self.buffered += bytes;
-        match self.waiting.get_mut(&value.key) {
-            Some(w) => {
-                w.message.data.extend_from_slice(&value.data);
-                w.message.messages += messages;
-                w.timestamp = w.timestamp.max(timestamp);
-            }
-            None => {
-                self.number += 1;
-                let (key, since) = (value.key.clone(), out.ctx().current_processing_time());
-                self.order.push_back((key.clone(), self.number));
-                self.waiting.insert(key, Waiting { message: value, timestamp, since, number: self.number, origin });
-            }
-        }
+        let since = out.ctx().current_processing_time();
+        self.add(Waiting { message: value, timestamp, since, number: 0, origin });
         while self.buffered > self.options.max_buffered && self.emit_oldest(i64::MAX, out) {}
         Ok(())
     }
 
     fn processing_time<O: Output<Message>>(&mut self, now: i64, out: &mut O) -> Result<Progress> {
-        self.emit_restored(out);
-        while self.emit_oldest(now - self.options.max_wait_ms, out) {
-            if out.is_full() {
-                return Ok(Progress::More);
+        self.again_at = None;
+        while !out.is_full() {
+            if !self.emit_oldest(now - self.options.max_wait_ms, out) {
+                return Ok(Progress::Done);
             }
         }
+        self.again_at = Some(now + AGAIN_MS);
         Ok(Progress::Done)
     }
 
     fn next_processing_time(&mut self) -> Result<Option<i64>> {
-        if !self.restored.is_empty() {
-            return Ok(Some(i64::MIN));
+        if self.again_at.is_some() {
+            return Ok(self.again_at);
         }
         while let Some((key, number)) = self.order.front() {
             match self.waiting.get(key) {
@@ -183,7 +190,6 @@ impl Operator<Message> for AggregateOperator {
     }
 
     fn end_of_input<O: Output<Message>>(&mut self, out: &mut O) -> Result<Progress> {
-        self.emit_restored(out);
         while self.emit_oldest(i64::MAX, out) {
             if out.is_full() {
                 return Ok(Progress::More);
@@ -195,8 +201,7 @@ impl Operator<Message> for AggregateOperator {
     fn snapshot(&mut self, snapshot: &mut SnapshotContext<'_>) -> Result<()> {
         let mut waiting: Vec<_> = self.waiting.values().collect();
         waiting.sort_by_key(|w| w.number);
-        let all = self.restored.iter().chain(waiting);
-        snapshot.put_state(all.map(|w| to_bytes("an aggregate", w)).collect::<Result<_>>()?);
+        snapshot.put_state(waiting.into_iter().map(|w| to_bytes("an aggregate", w)).collect::<Result<_>>()?);
         Ok(())
     }
 }
