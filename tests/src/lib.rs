@@ -9,6 +9,7 @@
 //! - [`kinesis_proxy`]: throttles, partial failures and cuts, in front of a server of Kinesis.
 //! - [`mix`]: numbers that look drawn, and are not.
 //! - [`program`]: the binary `hurtig`, built and run as its users do.
+//! - [`streams`]: the job on real streams, all of it disturbed (`bin streams`).
 //! - [`scratch`]: directories whose contents may be thrown away.
 //! - [`servers`]: real servers of Kinesis, Kafka and S3, started and killed.
 //!
@@ -27,3 +28,4 @@ pub mod scratch;
 pub mod servers;
 pub mod state_size;
 pub mod stop;
+pub mod streams;

@@ -110,7 +110,7 @@ impl Campaign<'_> {
     fn live(&self, number: u64, fate: &Fate, data: &Path) -> Result<Life> {
         let mut options = self.settings.job(self.setup.readings);
         options.extend(self.settings.running(self.setup, fate.parallelism));
-        let life = live(self.dir, &name(number), &options, data, &fate.kill)?;
+        let life = live(self.dir, &name(number), &options, &[], data, &fate.kill)?;
         let (before, after) = life.checkpoints;
         if after <= before && life.ended != Ended::Finished && !fate.kill.is_early() {
             bail!("life {number} ({}) has completed no checkpoint after {before}", fate.kill);

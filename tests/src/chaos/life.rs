@@ -41,9 +41,17 @@ pub struct Life {
 }
 
 /// Starts the job in `data_dir` from its latest checkpoint, and kills it. `name` is what its
-/// output is kept under, in `dir`.
-pub fn live(dir: &Path, name: &str, options: &[String], data_dir: &Path, kill: &Kill) -> Result<Life> {
+/// output is kept under, in `dir`; `environment` is what it has beside this process's own.
+pub fn live(
+    dir: &Path,
+    name: &str,
+    options: &[String],
+    environment: &[(&str, String)],
+    data_dir: &Path,
+    kill: &Kill,
+) -> Result<Life> {
     let mut command = program::command(options)?;
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let out = dir.join(format!("{name}.out"));
     let err = dir.join(format!("{name}.err"));
     command.args(["--from", "latest", "--rest-port", "off", "--json", "--data-dir"]).arg(data_dir);

@@ -85,6 +85,11 @@ impl KinesisProxy {
         change(&mut self.proxy.state().faults);
     }
 
+    /// What goes wrong now.
+    pub fn faults(&self) -> Faults {
+        self.proxy.faults()
+    }
+
     /// What it has done until now.
     pub fn counters(&self) -> Counters {
         self.proxy.state().counters.clone()

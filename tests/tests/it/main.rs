@@ -14,4 +14,5 @@ mod running;
 mod s3;
 mod servers;
 mod state_size;
+mod streams;
 mod support;

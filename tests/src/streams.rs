@@ -1,0 +1,35 @@
+//! The smart-meter job on real streams, while everything is done to them that is done to streams.
+//!
+//! One thread is the [`world`]: it puts readings on a stream and then splits and merges it, adds
+//! partitions, restarts the server, changes what the proxy does. Meanwhile the real binary reads the
+//! stream and is killed with SIGKILL again and again, and started from its latest checkpoint at another
+//! parallelism ([`lives`]). In the end everything that it wrote must be what the [`fleet`] has sent:
+//! each reading once, and every keyed result exact. [`kinesis`] and [`kafka`] are the two worlds there
+//! are; `bin streams` is the command line.
+
+pub mod fleet;
+pub mod kafka;
+pub mod kinesis;
+pub mod lives;
+pub mod settings;
+pub mod world;
+
+use anyhow::Result;
+
+use self::{
+    lives::in_directory,
+    settings::{Case, Settings},
+};
+
+/// Runs every case that `settings` name. `say` is told what happens.
+pub fn run(settings: &Settings, mut say: impl FnMut(&str)) -> Result<()> {
+    for case in &settings.cases {
+        let name = format!("{case:?}").to_lowercase();
+        say(&format!("{name}: about {} readings, seed {}", settings.readings, settings.seed));
+        in_directory(settings.dir.as_deref(), &name, |dir| match case {
+            Case::Kafka => kafka::run(settings, dir, &mut say),
+            Case::Kinesis | Case::Kinesalite => kinesis::run(*case, settings, dir, &mut say),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! The short form of what `make soak` does on real streams.
+
+use hurtig_tests::{
+    servers::{Server, left_out},
+    streams::{
+        run,
+        settings::{Case, Settings},
+    },
+};
+
+fn holds(case: Case, servers: &[Server], readings: u64) {
+    if left_out(servers) {
+        return;
+    }
+    let settings = Settings { cases: vec![case], readings, seed: 20_261_125, dir: None };
+    run(&settings, |line| println!("{line}")).unwrap_or_else(|e| panic!("{e:#}"));
+}
+
+#[test]
+fn every_reading_arrives_once_while_kinesis_is_resharded_and_restarted() {
+    holds(Case::Kinesis, &[Server::Kinesis], 100_000);
+}
+
+#[test]
+fn every_reading_arrives_once_while_kinesalite_is_killed() {
+    holds(Case::Kinesalite, &[Server::Kinesis], 30_000);
+}
