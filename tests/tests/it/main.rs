@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod cli;
 mod golden;
+mod ingest;
 mod kafka;
 mod kinesis_proxy;
 mod kwh_per_month;
