@@ -15,8 +15,13 @@ ask() { # QUESTION
 }
 
 # The system's package manager, and what the packages are called there.
-packages() { # compiler | libclang | node | kafka | python
+packages() { # compiler | libclang | openssl | node | kafka | python
     case "$manager:$1" in
+        apt-get:openssl) echo libssl-dev pkg-config ;;
+        dnf:openssl | yum:openssl) echo openssl-devel pkgconf-pkg-config ;;
+        zypper:openssl) echo libopenssl-devel pkg-config ;;
+        pacman:openssl) echo openssl pkgconf ;;
+        apk:openssl) echo openssl-dev pkgconf ;;
         apt-get:compiler) echo build-essential ;;
         apt-get:libclang) echo libclang-dev ;;
         apt-get:kafka) echo default-jre-headless maven ;;

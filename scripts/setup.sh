@@ -37,12 +37,16 @@ has_clang_headers() {
     return 1
 }
 
+# For Kafka's TLS and SCRAM: librdkafka's build finds it by pkg-config.
+has_openssl() { have pkg-config && pkg-config --exists openssl; }
+
 system_packages() {
     local missing=() what=() list
     has_compiler || { missing+=(compiler); what+=("a C++ compiler"); }
     has_libclang || { missing+=(libclang); what+=("libclang with its headers"); }
+    has_openssl || { missing+=(openssl); what+=("OpenSSL with its headers"); }
     [ ${#missing[@]} -eq 0 ] && return
-    list=$(IFS=,; echo "${what[*]}" | sed 's/,/ and /')
+    list=$(IFS=,; echo "${what[*]}" | sed 's/,/ and /g')
     if [ "$(uname)" = Darwin ]; then
         die "$list missing: run 'xcode-select --install', then again"
     fi
