@@ -11,6 +11,7 @@ use hurtig_operators::schema::DeserializationSchema;
 
 use super::{
     enumerator::KinesisEnumerator,
+    first_start::FirstStart,
     options::{InitialPosition, Options, ReaderType},
     reader::KinesisReader,
     record::{DataOnly, KinesisDeserializationSchema},
@@ -19,10 +20,18 @@ use super::{
 };
 
 /// Reads a stream: see the [module](super).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct KinesisSource<D> {
     options: Options,
     schema: D,
+    first_start: FirstStart,
+}
+
+impl<D: Clone> Clone for KinesisSource<D> {
+    /// A source of another job: it has not started yet.
+    fn clone(&self) -> Self {
+        KinesisSource { options: self.options.clone(), schema: self.schema.clone(), first_start: FirstStart::default() }
+    }
 }
 
 impl<S: DeserializationSchema> KinesisSource<DataOnly<S>> {
@@ -35,7 +44,7 @@ impl<S: DeserializationSchema> KinesisSource<DataOnly<S>> {
 impl<D: KinesisDeserializationSchema> KinesisSource<D> {
     /// The stream of this name or ARN; `schema` sees all that Kinesis knows of a record.
     pub fn with_metadata(stream: impl Into<String>, schema: D) -> Self {
-        KinesisSource { options: Options::new(stream.into()), schema }
+        KinesisSource { options: Options::new(stream.into()), schema, first_start: FirstStart::default() }
     }
 
     /// Region, endpoint and credentials. From the environment by default.
@@ -161,7 +170,8 @@ impl<D: KinesisDeserializationSchema> Source for KinesisSource<D> {
         restored: Option<Vec<u8>>,
     ) -> Result<Box<dyn SplitEnumerator<KinesisSplit>>> {
         self.check()?;
-        Ok(Box::new(KinesisEnumerator::open(Arc::new(self.options.clone()), ctx, restored)?))
+        let options = Arc::new(self.options.clone());
+        Ok(Box::new(KinesisEnumerator::open(options, self.first_start.clone(), ctx, restored)?))
     }
 
     fn reader(&self, ctx: ReaderContext) -> Result<KinesisReader<D>> {

@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     client::{Failure, StreamClient},
+    first_start::FirstStart,
     options::{EfoConsumer, Options, ReaderType},
 };
 use crate::error::{Error, Result};
@@ -14,26 +15,35 @@ use crate::error::{Error, Result};
 /// How often a new consumer is asked after, a second apart, before the start fails.
 const ATTEMPTS: usize = 100;
 
-/// The consumer's ARN, for an enhanced fan-out reader, once it is ACTIVE; and whether it is our own.
-pub(super) async fn ensure(client: &StreamClient, reader: &ReaderType) -> Result<Option<(String, bool)>> {
+/// The consumer's ARN, for an enhanced fan-out reader, once it is ACTIVE. That we have registered it
+/// is kept in `first_start`: only then may it be deregistered. (When the answer to our registration
+/// is lost, it counts as somebody else's: better one that is left over than one taken away.)
+pub(super) async fn ensure(
+    client: &StreamClient,
+    reader: &ReaderType,
+    first_start: &FirstStart,
+) -> Result<Option<String>> {
     let (name, stream_arn) = match reader {
         ReaderType::Polling => return Ok(None),
-        ReaderType::Efo(EfoConsumer::Arn(arn)) => return Ok(Some((arn.clone(), false))),
+        ReaderType::Efo(EfoConsumer::Arn(arn)) => return Ok(Some(arn.clone())),
         ReaderType::Efo(EfoConsumer::Name(name)) => (name, stream_arn(client).await?),
     };
     let request = client.control.register_stream_consumer().stream_arn(&stream_arn).consumer_name(name);
-    if let Err(e) = request.send().await {
-        match Failure::of(&e) {
-            // It exists: that is what we are after.
-            Failure::InUse(_) => (),
-            failure => return Err(client.error("RegisterStreamConsumer", failure)),
+    match request.send().await.map_err(|e| Failure::of(&e)) {
+        Ok(registered) => {
+            if let Some(consumer) = registered.consumer {
+                first_start.register(&consumer.consumer_arn);
+            }
         }
+        // It exists: that is what we are after.
+        Err(Failure::InUse(_)) => (),
+        Err(failure) => return Err(client.error("RegisterStreamConsumer", failure)),
     }
     for _ in 0..ATTEMPTS {
         let request = client.control.describe_stream_consumer().stream_arn(&stream_arn).consumer_name(name);
         match request.send().await.map_err(|e| Failure::of(&e)) {
             Ok(found) => match found.consumer_description {
-                Some(c) if c.consumer_status == ConsumerStatus::Active => return Ok(Some((c.consumer_arn, true))),
+                Some(c) if c.consumer_status == ConsumerStatus::Active => return Ok(Some(c.consumer_arn)),
                 _ => (),
             },
             // It may not be visible yet.

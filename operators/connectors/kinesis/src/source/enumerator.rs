@@ -1,16 +1,18 @@
 //! Gives the shards to the readers: parents first, each shard once.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use hurtig_engine::{
     error::{Result, from_bytes, to_bytes},
     source::{Assignments, EnumeratorContext, SplitEnumerator},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     client::{Failure, StreamClient},
     consumer,
     discovery::Discovery,
+    first_start::FirstStart,
     metrics::EnumeratorMetrics,
     options::{InitialPosition, Options},
     shard::Shard,
@@ -20,6 +22,14 @@ use super::{
 use crate::kpl;
 
 const STATE: &str = "the Kinesis source's enumerator";
+
+/// What a checkpoint holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct State {
+    tracker: ShardTracker,
+    /// The consumer that this job registered.
+    registered: Option<String>,
+}
 
 /// Finds shards and assigns them. What it decides is in [`ShardTracker`], which is also its state.
 pub struct KinesisEnumerator {
@@ -33,8 +43,8 @@ pub struct KinesisEnumerator {
     needed: u64,
     seen: u64,
     consumer: Option<String>,
-    /// Whether the consumer is to be deregistered at the end.
-    own_consumer: bool,
+    /// The consumer that this job registered: it is deregistered at the end.
+    registered: Option<String>,
     /// Whether all was read.
     over: bool,
     metrics: EnumeratorMetrics,
@@ -42,7 +52,9 @@ pub struct KinesisEnumerator {
 
 impl Drop for KinesisEnumerator {
     fn drop(&mut self) {
-        let Some(arn) = self.consumer.take().filter(|_| self.own_consumer && self.over) else { return };
+        let Some(arn) = self.consumer.take().filter(|c| self.registered.as_ref() == Some(c) && self.over) else {
+            return;
+        };
         let options = self.options.clone();
         // The job's runtime has ended by now, and the client's connections with it.
         let done = std::thread::spawn(move || {
@@ -57,18 +69,25 @@ impl Drop for KinesisEnumerator {
 
 impl KinesisEnumerator {
     /// Reaches the stream: what is wrong with it is said here. Waits for the network.
-    pub(super) fn open(options: Arc<Options>, ctx: EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Self> {
-        let restored = restored.map(|bytes| from_bytes::<ShardTracker>(STATE, &bytes)).transpose()?;
-        let (client, shards, consumer) = ctx.runtime.block_on(reach(&options))?;
+    pub(super) fn open(
+        options: Arc<Options>,
+        first_start: FirstStart,
+        ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Self> {
+        let restored = restored.map(|bytes| from_bytes::<State>(STATE, &bytes)).transpose()?;
+        let (client, shards, consumer) = ctx.runtime.block_on(reach(&options, &first_start))?;
         // Taken after the listing: what was closed in it has nothing newer.
-        let now = ctx.clock.now_ms();
+        let (now, closed) = first_start.at(ctx.clock.now_ms(), &shards);
         let bound = options.bounded.then_some(now);
+        let mut registered = first_start.registered();
         let (tracker, first) = match restored {
-            Some(mut tracker) => {
+            Some(State { mut tracker, registered: before }) => {
+                registered = registered.or(before);
                 tracker.bound(bound);
                 (tracker, Some(shards))
             }
-            None => (first_tracker(options.initial, now, bound, &shards), None),
+            None => (first_tracker(options.initial, now, bound, closed, &shards), None),
         };
         let metrics = EnumeratorMetrics::new(&ctx.metrics, options.stream_name());
         let seed = kpl::hash_key(&format!("{}/{}", ctx.job, ctx.uid), None) as u64;
@@ -80,7 +99,6 @@ impl KinesisEnumerator {
             metrics.retried.clone(),
             &ctx.runtime,
         );
-        let own_consumer = consumer.as_ref().is_some_and(|(_, own)| *own);
         Ok(KinesisEnumerator {
             tracker,
             assigner: Assigner::default(),
@@ -89,8 +107,8 @@ impl KinesisEnumerator {
             first,
             needed: 0,
             seen: 0,
-            consumer: consumer.map(|(arn, _)| arn),
-            own_consumer,
+            consumer,
+            registered,
             over: false,
             metrics,
         })
@@ -105,16 +123,22 @@ impl KinesisEnumerator {
     }
 }
 
-type Reached = (StreamClient, Vec<Shard>, Option<(String, bool)>);
+type Reached = (StreamClient, Vec<Shard>, Option<String>);
 
-async fn reach(options: &Options) -> crate::error::Result<Reached> {
+async fn reach(options: &Options, first_start: &FirstStart) -> crate::error::Result<Reached> {
     let client = StreamClient::connect(options).await?;
     let shards = client.list_shards().await.map_err(|failure: Failure| client.error("ListShards", failure))?;
-    let consumer = consumer::ensure(&client, &options.reader).await?;
+    let consumer = consumer::ensure(&client, &options.reader, first_start).await?;
     Ok((client, shards, consumer))
 }
 
-fn first_tracker(initial: InitialPosition, now: i64, bound: Option<i64>, shards: &[Shard]) -> ShardTracker {
+fn first_tracker(
+    initial: InitialPosition,
+    now: i64,
+    bound: Option<i64>,
+    closed: &BTreeSet<String>,
+    shards: &[Shard],
+) -> ShardTracker {
     let start = match initial {
         InitialPosition::TrimHorizon => Position::TrimHorizon,
         InitialPosition::AtTimestamp(ms) => Position::AtTimestamp(ms),
@@ -122,7 +146,7 @@ fn first_tracker(initial: InitialPosition, now: i64, bound: Option<i64>, shards:
     };
     let mut tracker = ShardTracker::new(start, bound);
     if initial == InitialPosition::Latest {
-        tracker.skip_closed(shards);
+        tracker.skip(closed);
     }
     tracker.listed(shards);
     tracker
@@ -142,8 +166,10 @@ impl SplitEnumerator<KinesisSplit> for KinesisEnumerator {
             self.assigner.retain(&self.tracker);
             self.seen = listing.pass;
         }
-        for mut split in self.tracker.take_ready() {
-            let reader = self.assigner.assign(&split.shard, ctx.readers());
+        let ready = self.tracker.take_ready();
+        let (_, open, _) = self.tracker.counts();
+        for mut split in ready {
+            let reader = self.assigner.assign(&split.shard, ctx.readers(), open);
             split.consumer_arn = self.consumer.clone();
             ctx.assign(reader, split);
         }
@@ -160,10 +186,11 @@ impl SplitEnumerator<KinesisSplit> for KinesisEnumerator {
 
     fn split_finished(&mut self, id: &str) {
         self.tracker.finish(id);
+        self.assigner.finish(id);
         self.needed = self.discovery.look_now();
     }
 
     fn snapshot(&self) -> Result<Vec<u8>> {
-        to_bytes(STATE, &self.tracker)
+        to_bytes(STATE, &State { tracker: self.tracker.clone(), registered: self.registered.clone() })
     }
 }

@@ -33,7 +33,8 @@ impl Fetcher {
         }
     }
 
-    /// One subscription, until it or the shard ends.
+    /// One subscription, until it or the shard ends. One that brought nothing has failed: it must not be
+    /// renewed without a wait.
     async fn subscription(&mut self, consumer_arn: &str) -> Result<Then, Failure> {
         let patience = self.shared.options.subscription_timeout;
         let late = |_| Failure::Retry(format!("nothing was heard for {patience:?}"));
@@ -44,6 +45,7 @@ impl Fetcher {
         let request = self.client.data.subscribe_to_shard().shard_id(&self.split.shard.id);
         let sent = request.consumer_arn(consumer_arn).starting_position(start).send();
         let mut events = timeout(patience, sent).await.map_err(late)?.map_err(|e| Failure::of(&e))?.event_stream;
+        let mut heard = false;
         loop {
             self.queue.room().await;
             // Kinesis sends an event, if an empty one, every five seconds.
@@ -53,8 +55,10 @@ impl Fetcher {
             let event = match event {
                 Some(SubscribeToShardEvent(event)) => event,
                 Some(_) => continue,
-                None => return Ok(Then::Again),
+                None if heard => return Ok(Then::Again),
+                None => return Err(Failure::Retry("the subscription ended without an event".into())),
             };
+            heard = true;
             let ended = event.continuation_sequence_number.is_empty() || !event.child_shards().is_empty();
             let (at_bound, ..) = self.deliver(event.records, Some(event.millis_behind_latest));
             if ended || at_bound {

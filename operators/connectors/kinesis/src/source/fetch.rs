@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use super::{
     client::{Failure, StreamClient},
     metrics::ReaderMetrics,
+    missing::{Missing, judge},
     options::Options,
     queue::{End, Queue},
     split::{KinesisSplit, Position},
@@ -126,12 +127,22 @@ impl Fetcher {
                 tracing::debug!(stream, shard, "the shard iterator has expired; a new one is taken");
                 return Ok(Then::Again);
             }
-            // A consumer that is not there is somebody's mistake; a shard is the retention's doing.
-            Failure::NotFound(words) if !words.contains("onsumer") => {
-                tracing::warn!(stream, shard, "the shard is no longer there and counts as read: {words}");
-                return Ok(Then::Stop);
+            Failure::NotFound(words) => {
+                let listed = self.client.list_shards().await;
+                match judge(&words, shard, self.split.consumer_arn.as_deref(), &listed) {
+                    Missing::Shard => {
+                        tracing::warn!(stream, shard, "the shard is no longer there and counts as read: {words}");
+                        return Ok(Then::Stop);
+                    }
+                    Missing::Stream => return Err(self.client.error("ListShards", Failure::NotFound(words))),
+                    Missing::Else => return Err(self.client.error(operation, Failure::NotFound(words))),
+                    Missing::Unclear => {
+                        self.shared.metrics.retried.add(1);
+                        words
+                    }
+                }
             }
-            Failure::Refused(_) | Failure::NotFound(_) => return Err(self.client.error(operation, failure)),
+            Failure::Refused(_) => return Err(self.client.error(operation, failure)),
             Failure::Throttled(words) => {
                 self.shared.metrics.throttled.add(1);
                 words

@@ -11,7 +11,8 @@ use super::{pace::PaceLimits, unpack::OutOfRange};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InitialPosition {
     /// At what comes from now on. The time of the first start is kept: a restart before the first
-    /// record of a shard does not skip what came in between.
+    /// record of a shard does not skip what came in between. Only when the process dies before its
+    /// first checkpoint is complete, the next start is a first start again.
     #[default]
     Latest,
     /// At the oldest record there is.
@@ -36,8 +37,8 @@ pub enum EfoConsumer {
     /// SELF_MANAGED: a consumer that somebody has registered, by its ARN.
     Arn(String),
     /// JOB_MANAGED: a consumer of this name (`source.efo.consumer.name`). It is registered when
-    /// it does not exist; then a bounded job deregisters it at its end. An unbounded job leaves
-    /// it: a restart needs it again, and a name can only be taken once.
+    /// it does not exist; then, and only then, a bounded job deregisters it at its end. An
+    /// unbounded job leaves it: a restart needs it again, and a name can only be taken once.
     Name(String),
 }
 

@@ -41,12 +41,19 @@ pub struct Pace {
     /// How many bytes one call should bring.
     target: usize,
     limit: i32,
-    /// The mean record, of the last reads.
-    record_bytes: f64,
+    /// The mean record of the last reads; none before the first.
+    record_bytes: Option<f64>,
     /// Grows while other consumers use the same calls.
     interval: Duration,
     empties: u32,
 }
+
+/// How many records the first call asks for: one may have a mebibyte, and a reader may begin with
+/// hundreds of shards at once.
+const FIRST_LIMIT: i32 = 1;
+
+/// After the first read a record is taken for as large as this at least.
+const FIRST_RECORD: f64 = 1024.0;
 
 /// How many calls' worth of throttling one shard's interval may grow to.
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
@@ -54,10 +61,7 @@ const MAX_INTERVAL: Duration = Duration::from_secs(2);
 impl Pace {
     /// A shard that nothing is known of yet.
     pub fn new(limits: PaceLimits, target: usize) -> Self {
-        // A record is taken for 1 KB until one was seen: the first read of big ones is no flood.
-        let mut pace = Pace { limits, target, limit: 1, record_bytes: 1024.0, interval: limits.interval, empties: 0 };
-        pace.set_limit();
-        pace
+        Pace { limits, target, limit: FIRST_LIMIT, record_bytes: None, interval: limits.interval, empties: 0 }
     }
 
     /// How many records to ask for.
@@ -80,7 +84,9 @@ impl Pace {
             return wait.min(self.limits.idle.max(self.limits.empty)).max(self.interval);
         }
         self.empties = 0;
-        self.record_bytes = 0.5 * self.record_bytes + 0.5 * (bytes as f64 / records as f64);
+        let mean = bytes as f64 / records as f64;
+        // One small record at first says little of the others.
+        self.record_bytes = Some(self.record_bytes.map_or(mean.max(FIRST_RECORD), |known| 0.5 * known + 0.5 * mean));
         self.set_limit();
         let paid = Duration::from_secs_f64(bytes as f64 / self.limits.bytes_per_second.max(1) as f64);
         paid.max(self.interval)
@@ -92,7 +98,7 @@ impl Pace {
     }
 
     fn set_limit(&mut self) {
-        let fit = (self.target as f64 / self.record_bytes.max(1.0)) as i32;
+        let fit = self.record_bytes.map_or(FIRST_LIMIT, |bytes| (self.target as f64 / bytes.max(1.0)) as i32);
         self.limit = fit.clamp(1, self.limits.max_records.max(1));
     }
 }

@@ -36,6 +36,7 @@ impl Fetcher {
     pub async fn poll(mut self) -> Result<()> {
         let mut pace = Pace::new(self.shared.options.pace, self.queue.budget().target());
         let mut iterator: Option<(String, Instant)> = None;
+        let mut refused = false;
         loop {
             self.queue.room().await;
             pace.set_target(self.queue.budget().target());
@@ -55,6 +56,7 @@ impl Fetcher {
             let request = request.shard_iterator(&current).limit(pace.limit());
             match request.send().await {
                 Ok(read) => {
+                    refused = false;
                     let (at_bound, records, bytes) = self.deliver(read.records, read.millis_behind_latest);
                     let Some(next) = read.next_shard_iterator.filter(|_| !at_bound) else { return Ok(()) };
                     iterator = Some((next, Instant::now()));
@@ -66,6 +68,11 @@ impl Fetcher {
                     if matches!(failure, Failure::Throttled(_)) {
                         pace.throttled();
                         iterator = Some((current, since));
+                    }
+                    // A server that was started again may not know the iterators it gave.
+                    if matches!(failure, Failure::Refused(_)) && !std::mem::replace(&mut refused, true) {
+                        self.shared.metrics.retried.add(1);
+                        continue;
                     }
                     if self.recover("GetRecords", failure).await? == Then::Stop {
                         return Ok(());

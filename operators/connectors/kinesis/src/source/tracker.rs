@@ -4,7 +4,7 @@
 //! known counts as read: it left with the retention, before or after we had read it, or it
 //! closed before the position at which the job started.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub struct ShardTracker {
     assigned: BTreeMap<String, Shard>,
     /// How many listings in a row each has been missing from.
     finished: BTreeMap<String, u8>,
+    /// Where a read ended that is no longer bounded: what is finished goes on after it.
+    reopen: Option<i64>,
 }
 
 impl ShardTracker {
@@ -41,17 +43,23 @@ impl ShardTracker {
             waiting: BTreeMap::new(),
             assigned: BTreeMap::new(),
             finished: BTreeMap::new(),
+            reopen: None,
         }
     }
 
-    /// Skips the shards that are closed already: nothing in them is newer than now.
-    pub fn skip_closed(&mut self, shards: &[Shard]) {
-        self.finished.extend(shards.iter().filter(|s| s.closed).map(|s| (s.id.clone(), 0)));
+    /// Skips these shards: they were closed at the start, nothing in them is newer.
+    pub fn skip(&mut self, closed: &BTreeSet<String>) {
+        self.finished.extend(closed.iter().map(|id| (id.clone(), 0)));
     }
 
-    /// Bounds a read that was not bounded yet.
+    /// Bounds a read that was not bounded yet; with none, a bounded read goes on without a bound,
+    /// also in the shards that were read as far as the bound.
     pub fn bound(&mut self, until: Option<i64>) {
-        self.until = self.until.or(until);
+        match (self.until, until) {
+            (None, Some(_)) => self.until = until,
+            (Some(old), None) => (self.until, self.reopen) = (None, Some(old)),
+            (Some(_), Some(_)) | (None, None) => (),
+        }
     }
 
     /// Whether it ends.
@@ -61,6 +69,14 @@ impl ShardTracker {
 
     /// Takes in a complete listing.
     pub fn listed(&mut self, shards: &[Shard]) {
+        if let Some(old) = self.reopen.take() {
+            // All that arrived up to the bound was emitted, and nothing that is newer.
+            for shard in shards.iter().filter(|s| self.finished.remove(&s.id).is_some()) {
+                let position = Position::AtTimestamp(old + 1);
+                let split = KinesisSplit { shard: shard.clone(), position, until: None, consumer_arn: None };
+                self.waiting.insert(shard.id.clone(), split);
+            }
+        }
         for shard in shards {
             let known = self.waiting.contains_key(&shard.id)
                 || self.assigned.contains_key(&shard.id)
@@ -126,25 +142,54 @@ impl ShardTracker {
     }
 }
 
-/// Chooses readers: the one that read a parent, so that event time has no gap, else
-/// [`Shard::uniform_reader`].
+/// Chooses readers. A shard without known parents goes to [`Shard::uniform_reader`], a child to the
+/// reader of the parent that ended last: that parent holds the watermark until the child is there, so
+/// event time has no gap. Once that reader has its fair share of the shards, the least loaded one gets
+/// the child; its records may then be behind what that reader has emitted, which only watermark
+/// alignment bounds.
 #[derive(Debug, Default)]
 pub struct Assigner {
     /// Who reads or has read which shard, in this run.
     readers: HashMap<String, usize>,
+    /// In which order shards have ended.
+    ends: HashMap<String, u64>,
+    ended: u64,
 }
 
 impl Assigner {
-    /// The reader for `shard`.
-    pub fn assign(&mut self, shard: &Shard, readers: usize) -> usize {
-        let inherited = shard.parents.iter().find_map(|p| self.readers.get(p).copied()).filter(|&r| r < readers);
-        let reader = inherited.unwrap_or_else(|| shard.uniform_reader(readers));
+    /// The reader for `shard`, when so many shards in all are with readers, itself and those that
+    /// are assigned next included.
+    pub fn assign(&mut self, shard: &Shard, readers: usize, open: usize) -> usize {
+        let parents = shard.parents.iter().filter(|p| self.readers.get(*p).is_some_and(|&r| r < readers));
+        let last = parents.max_by_key(|p| self.ends.get(*p)).and_then(|p| self.readers.get(p).copied());
+        let reader = match last {
+            None => shard.uniform_reader(readers),
+            Some(parents) => {
+                let mut loads = vec![0; readers];
+                for (_, &r) in self.readers.iter().filter(|(id, r)| **r < readers && !self.ends.contains_key(*id)) {
+                    loads[r] += 1;
+                }
+                if loads[parents] < open.div_ceil(readers) {
+                    parents
+                } else {
+                    (0..readers).min_by_key(|&r| loads[r]).unwrap_or(parents)
+                }
+            }
+        };
         self.readers.insert(shard.id.clone(), reader);
         reader
     }
 
+    /// A reader has read this shard to its end.
+    pub fn finish(&mut self, id: &str) {
+        self.ended += 1;
+        self.ends.insert(id.to_owned(), self.ended);
+    }
+
     /// Forgets the shards that the tracker does not know any more.
     pub fn retain(&mut self, tracker: &ShardTracker) {
-        self.readers.retain(|id, _| tracker.assigned.contains_key(id) || tracker.finished.contains_key(id));
+        let known = |id: &String| tracker.assigned.contains_key(id) || tracker.finished.contains_key(id);
+        self.readers.retain(|id, _| known(id));
+        self.ends.retain(|id, _| known(id));
     }
 }

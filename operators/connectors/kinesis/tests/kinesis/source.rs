@@ -9,7 +9,10 @@ mod tracker;
 #[path = "source/unpack.rs"]
 mod unpack;
 
-use hurtig_kinesis::source::{Failure, Shard};
+use hurtig_kinesis::source::{
+    Failure, Shard,
+    missing::{Missing, judge},
+};
 
 fn shard(id: &str, parents: &[&str], hash_keys: (u128, u128)) -> Shard {
     Shard { id: id.into(), parents: parents.iter().map(|p| (*p).into()).collect(), hash_keys, closed: false }
@@ -43,4 +46,25 @@ fn errors_mean_what_they_ask_for() {
     let early = "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis";
     let early = Failure::classify(Some("InvalidArgumentException"), Some(400), early.into());
     assert!(matches!(early, Failure::Retry(_)));
+}
+
+/// Only a shard that is gone while its stream is there counts as read.
+#[test]
+fn not_found_is_the_shard_the_stream_or_the_consumer() {
+    let listed = || Ok(["shardId-000000000001", "shardId-000000000003"].map(|id| shard(id, &[], (0, 9))).to_vec());
+    let arn = "arn:aws:kinesis:us-east-1:1:stream/consumers/consumer/readings:5";
+    let no_consumer = format!("ResourceNotFoundException: Consumer {arn} not found.");
+    // The words of kinesalite, also for a stream that was deleted.
+    let no_shard = "Shard shardId-000000000000 in stream consumers under account 1 does not exist";
+    let of = |words: &str, id, arn, listed| judge(words, id, arn, &listed);
+    assert_eq!(of(no_shard, "shardId-000000000000", None, listed()), Missing::Shard);
+    assert_eq!(of(no_shard, "shardId-000000000000", Some(arn), listed()), Missing::Shard);
+    assert_eq!(of(&no_consumer, "shardId-000000000000", Some(arn), listed()), Missing::Else);
+    assert_eq!(of(no_shard, "shardId-000000000000", None, Err(Failure::NotFound(String::new()))), Missing::Stream);
+    assert_eq!(of(no_shard, "shardId-000000000000", None, Err(Failure::Retry(String::new()))), Missing::Unclear);
+    assert_eq!(of(no_shard, "shardId-000000000001", None, listed()), Missing::Unclear);
+    assert_eq!(of("not found", "shardId-000000000001", Some(arn), listed()), Missing::Else);
+    assert_eq!(of(no_shard, "shardId-000000000000", None, Ok(Vec::new())), Missing::Unclear);
+    // A stream of the same name that is younger.
+    assert_eq!(of(no_shard, "shardId-000000000007", None, listed()), Missing::Else);
 }

@@ -34,6 +34,7 @@ fn an_idle_shard_is_read_less_often_but_every_second() {
 #[test]
 fn the_limit_follows_the_size_of_the_records() {
     let mut pace = Pace::new(PaceLimits::default(), MIB);
+    pace.read(1, 100);
     assert_eq!(pace.limit(), 1024);
     for _ in 0..20 {
         pace.read(1000, 100 * 1000);
@@ -45,6 +46,21 @@ fn the_limit_follows_the_size_of_the_records() {
     assert_eq!(pace.limit(), 2);
     pace.set_target(MIB / 8);
     assert_eq!(pace.limit(), 1);
+}
+
+/// A hundred shards of the largest records at once: one fetch of one record each, not of ten MiB.
+#[test]
+fn the_first_call_is_small_and_the_second_is_not() {
+    let mut pace = Pace::new(PaceLimits::default(), MIB);
+    pace.set_target(MIB / 8);
+    assert_eq!(pace.limit(), 1);
+    pace.read(0, 0);
+    assert_eq!(pace.limit(), 1, "nothing was seen yet");
+    pace.read(1, MIB);
+    assert_eq!(pace.limit(), 1);
+    let mut pace = Pace::new(PaceLimits::default(), MIB);
+    assert_eq!(pace.read(1, 900), ms(200));
+    assert_eq!(pace.limit(), 1024);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use hurtig_kinesis::source::{
     KinesisSplit, Position, Shard,
+    first_start::FirstStart,
     tracker::{Assigner, ShardTracker},
 };
 use proptest::prelude::*;
@@ -128,7 +129,7 @@ fn latest_skips_what_is_closed_and_a_bound_reaches_every_shard() {
     closed.closed = true;
     let list = [closed, shard("1", &["0"], (0, 9))];
     let mut tracker = ShardTracker::new(Position::AtTimestamp(7), Some(7));
-    tracker.skip_closed(&list);
+    tracker.skip(&BTreeSet::from(["0".to_owned()]));
     tracker.listed(&list);
     let ready = tracker.take_ready();
     assert_eq!((ids(&ready), ready[0].until), (vec!["1"], Some(7)));
@@ -142,10 +143,96 @@ fn latest_skips_what_is_closed_and_a_bound_reaches_every_shard() {
 fn a_child_goes_to_the_reader_of_its_parent() {
     let mut assigner = Assigner::default();
     let parent = shard("0", &[], (0, u128::MAX));
-    assert_eq!(assigner.assign(&parent, 4), 1);
+    assert_eq!(assigner.assign(&parent, 4, 8), 1);
+    assigner.finish("0");
     let (low, high) = (shard("1", &["0"], (0, u128::MAX / 2)), shard("2", &["0"], (u128::MAX / 2 + 1, u128::MAX)));
-    assert_eq!((assigner.assign(&low, 4), assigner.assign(&high, 4)), (1, 1));
-    assert_eq!(Assigner::default().assign(&high, 4), 2, "after a restore shards are spread anew");
+    assert_eq!((assigner.assign(&low, 4, 8), assigner.assign(&high, 4, 8)), (1, 1));
+    assert_eq!(Assigner::default().assign(&high, 4, 8), 2, "after a restore shards are spread anew");
+}
+
+#[test]
+fn a_merged_shard_goes_to_the_reader_of_the_parent_that_ended_last() {
+    let half = u128::MAX / 2;
+    let merged = shard("2", &["0", "1"], (0, u128::MAX));
+    for (order, reader) in [(["0", "1"], 1), (["1", "0"], 0)] {
+        let mut assigner = Assigner::default();
+        assert_eq!(assigner.assign(&shard("0", &[], (0, half)), 2, 2), 0);
+        assert_eq!(assigner.assign(&shard("1", &[], (half + 1, u128::MAX)), 2, 2), 1);
+        order.iter().for_each(|id| assigner.finish(id));
+        assert_eq!(assigner.assign(&merged, 2, 1), reader, "{order:?}");
+    }
+}
+
+/// One shard at the start, forty at the end: no reader has more than its fair share of them.
+#[test]
+fn shards_are_spread_while_a_stream_grows() {
+    let (mut tracker, mut assigner) = (ShardTracker::new(Position::TrimHorizon, None), Assigner::default());
+    let mut open = vec![shard("0000", &[], (0, u128::MAX))];
+    let (mut all, mut loads) = (open.clone(), [0_usize; 4]);
+    let mut with = std::collections::HashMap::new();
+    while open.len() <= 40 {
+        tracker.listed(&all);
+        let ready = tracker.take_ready();
+        let (_, count, _) = tracker.counts();
+        for split in ready {
+            let reader = assigner.assign(&split.shard, 4, count);
+            loads[reader] += 1;
+            with.insert(split.shard.id, reader);
+        }
+        assert!(loads.iter().all(|&n| n <= count.div_ceil(4)), "{loads:?} of {count}");
+        // The oldest is split.
+        let parent = open.remove(0);
+        let (first, last) = parent.hash_keys;
+        for keys in [(first, first + (last - first) / 2), (first + (last - first) / 2 + 1, last)] {
+            let child = shard(&format!("{:04}", all.len()), &[&parent.id], keys);
+            all.push(child.clone());
+            open.push(child);
+        }
+        tracker.finish(&parent.id);
+        assigner.finish(&parent.id);
+        loads[with[&parent.id]] -= 1;
+    }
+}
+
+/// A restart in the same process before the first checkpoint: what was closed in between is read.
+#[test]
+fn the_first_start_stays_the_first_start() {
+    let open = shard("0", &[], (0, 9));
+    let old = Shard { closed: true, ..shard("9", &[], (0, 9)) };
+    let first = FirstStart::default();
+    let only_old = BTreeSet::from(["9".to_owned()]);
+    assert_eq!(first.at(5, &[old.clone(), open.clone()]), (5, &only_old));
+    let now_closed = Shard { closed: true, ..open };
+    assert_eq!(first.at(8, &[old, now_closed, shard("1", &["0"], (0, 9))]), (5, &only_old));
+}
+
+/// What a bounded job has read to its bound goes on after it when the bound falls.
+#[test]
+fn a_bounded_savepoint_goes_on_without_its_bound() {
+    let list = [shard("0", &[], (0, 4)), shard("1", &[], (5, 9))];
+    let mut tracker = ShardTracker::new(Position::TrimHorizon, Some(70));
+    tracker.listed(&list);
+    let mut back = tracker.take_ready();
+    assert!(back.iter().all(|s| s.until == Some(70)));
+    tracker.finish("0");
+    back.remove(0);
+    back[0].position = Position::After("3".into());
+
+    let bytes = hurtig_engine::error::to_bytes("tracker", &tracker).expect("bytes");
+    let mut again: ShardTracker = hurtig_engine::error::from_bytes("tracker", &bytes).expect("a tracker");
+    again.bound(Some(99));
+    again.give_back(back.clone());
+    again.listed(&list);
+    let ready = again.take_ready();
+    assert_eq!((ids(&ready), ready[0].until), (vec!["1"], Some(70)), "a bound stays what it was");
+
+    tracker.bound(None);
+    tracker.give_back(back);
+    tracker.listed(&list);
+    let ready = tracker.take_ready();
+    assert!(!tracker.is_bounded() && ready.iter().all(|s| s.until.is_none()), "{ready:?}");
+    let positions: Vec<_> = ready.iter().map(|s| (s.shard.id.as_str(), s.position.clone())).collect();
+    assert_eq!(positions, [("0", Position::AtTimestamp(71)), ("1", Position::After("3".into()))]);
 }
 
 /// A step in the life of a stream and of the job that reads it.
