@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use hurtig_aws::AwsConfig;
 use hurtig_engine::time::{Clock, SystemClock};
 use hurtig_kinesis::scaling::{
-    Autoscaler, Decision, LoadCurve, LoadSource, Policy, PolicyRun, Progress, Setup, Step, StreamState, Streams, draw,
-    plan, simulate, update_counts,
+    Autoscaler, Decision, LoadCurve, LoadSource, Policy, PolicyRun, Progress, ScalingError, Setup, ShardLoad, Step,
+    StreamState, Streams, draw, plan, simulate, update_counts,
 };
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ enum Command {
     },
     /// Show a stream and its open shards
     Describe {
-        /// The stream's name
+        /// The stream's name or ARN
         stream: String,
         /// Print JSON instead of a table
         #[arg(long)]
@@ -54,10 +54,11 @@ enum Command {
     },
     /// Give a provisioned stream so many shards of even ranges
     #[command(after_help = "\
-By UpdateShardCount in steps of at most twice or half, as AWS allows (ten in 24 hours); where the server has
-none, by SplitShard and MergeShards. Readers and writers go on meanwhile. Interrupted, it can be run again.")]
+By UpdateShardCount in steps of at most twice or half, as AWS allows (ten in 24 hours); where the
+server has none, by SplitShard and MergeShards. Readers and writers go on meanwhile. Interrupted,
+it can be run again.")]
     Scale {
-        /// The stream's name
+        /// The stream's name or ARN
         stream: String,
         /// How many shards it is to have
         #[arg(long, value_name = "N")]
@@ -71,14 +72,18 @@ none, by SplitShard and MergeShards. Readers and writers go on meanwhile. Interr
     },
     /// Keep a provisioned stream's shards at a utilisation, until Ctrl-C
     #[command(after_help = "\
-Up at once when the load needs more shards at the target, down only after a quiet quarter of an hour; a hot shard
-is split by itself while the others have room.
+Up at once when the load needs more shards at the target, down only after a quiet quarter of an
+hour; a hot shard is split by itself while the others have room.
 
-The load is measured by reading along at the end of every shard: one GetRecords a second and shard, of the five
-that all its readers share, and the shard's bytes out of the 2 MB/s of its polling readers (not of enhanced
-fan-out). It shows what was taken, not what was refused, so a stream far behind its load is scaled in several steps.")]
+The load is measured by reading along at the end of every shard: one GetRecords a second and shard,
+of the five that all its readers share, and the shard's bytes out of the 2 MB/s of its polling
+readers (not of enhanced fan-out). It shows what was taken, not what was refused, so a stream far
+behind its load is scaled in several steps.
+
+Throttled and lost calls, and limits that pass, are said and tried again. It ends by itself only
+when the stream is missing or on-demand, or when permissions or credentials are.")]
     Autoscale {
-        /// The stream's name
+        /// The stream's name or ARN
         stream: String,
         /// The share of their limits (1 MB/s, 1,000 records/s) at which shards are to work
         #[arg(long, default_value = "70%", value_parser = parse_share)]
@@ -101,12 +106,14 @@ fan-out). It shows what was taken, not what was refused, so a stream far behind 
     },
     /// Show how a fixed, an autoscaled and an on-demand stream take a load
     #[command(after_help = "\
-A load file has a line 'time,MB/s' per point, with straight lines between them; a time is HH:MM, HH:MM:SS or seconds:
+A load file has a line 'time,MB/s' per point, with straight lines between them; a time is HH:MM,
+HH:MM:SS or seconds:
   21:23,5
   21:30,18
-The talk's load is 5 MB/s on 10 shards that climbs to 18 MB/s between 21:23 and 21:30. Every change of the
-shards is taken to last --step. On-demand doubles its shards until they are twice the peak's MB/s; what is
-above twice the peak of more than 15 minutes ago it does not promise to take: that is 'at risk'.")]
+The talk's load is 5 MB/s on 10 shards that climbs to 18 MB/s between 21:23 and 21:30. Every change
+of the shards is taken to last --step. On-demand doubles its shards until they are twice the peak's
+MB/s; what is above twice the peak of more than 15 minutes ago it does not promise to take: that is
+'at risk'.")]
     Simulate {
         /// A file, or the talk's
         #[arg(long, value_name = "FILE|talk", default_value = "talk")]
@@ -302,6 +309,9 @@ fn report(as_json: bool, progress: &Progress) {
     say(as_json, &words, fields);
 }
 
+/// The waits after what failed: they double from the first to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
 async fn autoscale(
     streams: &Streams,
     stream: &str,
@@ -311,46 +321,76 @@ async fn autoscale(
     (dry_run, as_json): (bool, bool),
 ) -> Result<(), Failure> {
     let scaler = streams.scaler(stream);
+    let state = scaler.state().await?;
+    if state.mode == "ON_DEMAND" {
+        return Err(Failure::failed(format!("stream {stream}: it is on-demand and scales itself")));
+    }
     let mut source = streams.sampled_load(stream, interval);
+    let mut pause = BACKOFF.0;
     loop {
-        let load = source.load().await?;
-        let bytes: f64 = load.iter().map(|s| s.bytes_per_second).sum();
-        let records: f64 = load.iter().map(|s| s.records_per_second).sum();
-        let utilisation = load.iter().map(|s| s.utilisation(policy.limits)).sum::<f64>() / load.len().max(1) as f64;
-        let words = format!(
-            "{stream}: {} shards at {:.0} %: {:.2} MB/s, {records:.0} records/s",
-            load.len(),
-            utilisation * 100.0,
-            bytes / 1e6
-        );
-        let fields = json!({
-            "event": "load", "stream": stream, "shards": load.len(), "utilisation": utilisation,
-            "bytes_per_second": bytes, "records_per_second": records,
-        });
-        say(as_json, &words, fields);
-        let decision = autoscaler.decide(SystemClock.now_ms(), &load);
-        let (words, fields) = match &decision {
-            Decision::ScaleTo(n) => (format!("to {n} shards"), json!({ "event": "scale", "shards": n })),
-            Decision::Split { shard, at } => {
-                let step = Step::Split { shard: *shard, at: *at }.to_string();
-                (format!("hot: {step}"), json!({ "event": "split", "step": step }))
+        let done = async {
+            let load = source.load().await?;
+            say_load(as_json, stream, &load, policy);
+            let decision = autoscaler.decide(SystemClock.now_ms(), &load);
+            say_decision(as_json, &decision);
+            match decision {
+                _ if dry_run => Ok(()),
+                Decision::Hold | Decision::OneKey { .. } => Ok(()),
+                Decision::ScaleTo(n) => scaler.scale_to(n, |progress| report(as_json, &progress)).await,
+                Decision::Split { shard, at } => {
+                    scaler.carry_out(vec![Step::Split { shard, at }], |progress| report(as_json, &progress)).await
+                }
             }
-            Decision::OneKey { shard } => (
-                format!("hash keys {} to {} are hot, and it is one partition key: spread it", shard.start, shard.end),
-                json!({ "event": "one_key", "from": shard.start.to_string(), "to": shard.end.to_string() }),
-            ),
-            Decision::Hold => continue,
         };
-        say(as_json, &words, fields);
-        match decision {
-            _ if dry_run => {}
-            Decision::Hold | Decision::OneKey { .. } => {}
-            Decision::ScaleTo(n) => scaler.scale_to(n, |progress| report(as_json, &progress)).await?,
-            Decision::Split { shard, at } => {
-                scaler.carry_out(vec![Step::Split { shard, at }], |progress| report(as_json, &progress)).await?;
+        match done.await {
+            Ok(()) => pause = BACKOFF.0,
+            Err(e) if e.is_passing() => {
+                say_again(as_json, &e, pause);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(BACKOFF.1);
             }
+            Err(e) => return Err(e.into()),
         }
     }
+}
+
+fn say_load(as_json: bool, stream: &str, load: &[ShardLoad], policy: Policy) {
+    let bytes: f64 = load.iter().map(|s| s.bytes_per_second).sum();
+    let records: f64 = load.iter().map(|s| s.records_per_second).sum();
+    let utilisation = load.iter().map(|s| s.utilisation(policy.limits)).sum::<f64>() / load.len().max(1) as f64;
+    let words = format!(
+        "{stream}: {} shards at {:.0} %: {:.2} MB/s, {records:.0} records/s",
+        load.len(),
+        utilisation * 100.0,
+        bytes / 1e6
+    );
+    let fields = json!({
+        "event": "load", "stream": stream, "shards": load.len(), "utilisation": utilisation,
+        "bytes_per_second": bytes, "records_per_second": records,
+    });
+    say(as_json, &words, fields);
+}
+
+fn say_decision(as_json: bool, decision: &Decision) {
+    let (words, fields) = match decision {
+        Decision::ScaleTo(n) => (format!("to {n} shards"), json!({ "event": "scale", "shards": n })),
+        Decision::Split { shard, at } => {
+            let step = Step::Split { shard: *shard, at: *at }.to_string();
+            (format!("hot: {step}"), json!({ "event": "split", "step": step }))
+        }
+        Decision::OneKey { shard } => (
+            format!("hash keys {} to {} are hot, and it is one partition key: spread it", shard.start, shard.end),
+            json!({ "event": "one_key", "from": shard.start.to_string(), "to": shard.end.to_string() }),
+        ),
+        Decision::Hold => return,
+    };
+    say(as_json, &words, fields);
+}
+
+fn say_again(as_json: bool, error: &ScalingError, pause: Duration) {
+    let words = format!("{error}; again in {} s", pause.as_secs());
+    let fields = json!({ "event": "failed", "reason": error.to_string(), "again_in_seconds": pause.as_secs() });
+    say(as_json, &words, fields);
 }
 
 fn simulated(setup: &Setup, picture: Option<&PathBuf>, as_json: bool) -> Result<(), Failure> {

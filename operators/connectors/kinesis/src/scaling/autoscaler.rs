@@ -54,7 +54,7 @@ pub enum Decision {
         /// Where its second child begins.
         at: u128,
     },
-    /// A hot shard that splitting does not help: as good as all of its load has one partition key.
+    /// Nothing but to say it: a hot shard that splitting does not help, as good as all of its load has one partition key.
     OneKey {
         /// The hot shard.
         shard: HashRange,
@@ -69,8 +69,10 @@ pub struct Autoscaler {
     needed: VecDeque<(i64, usize)>,
     started_at: Option<i64>,
     changed_at: Option<i64>,
-    /// The shard that was split for its heat.
+    /// The shards that were split for their heat.
     split: Vec<HashRange>,
+    /// The last range that was found to be hot for one key, and when.
+    one_key: Option<(HashRange, i64)>,
 }
 
 /// A hot range that was cut in half so often is one key's.
@@ -86,6 +88,7 @@ impl Autoscaler {
             started_at: None,
             changed_at: None,
             split: Vec::new(),
+            one_key: None,
         })
     }
 
@@ -119,8 +122,9 @@ impl Autoscaler {
         if shards < p.min || shards > p.max {
             return self.scale(now, shards.clamp(p.min, p.max));
         }
-        if let Some(decision) = self.cool_hottest(now, load) {
-            return decision;
+        let hot = self.cool_hottest(now, load);
+        if let Some(split @ Decision::Split { .. }) = hot {
+            return split;
         }
         // The most that was needed within the cool-down: a dip is no reason to give shards away.
         let most = self.needed.iter().map(|(_, n)| *n).max().unwrap_or(needed);
@@ -129,7 +133,8 @@ impl Autoscaler {
             // By half at most, which is one UpdateShardCount.
             return self.scale(now, most.max(shards.div_ceil(2)));
         }
-        Decision::Hold
+        // One key is no reason to keep shards that it does not use.
+        hot.unwrap_or(Decision::Hold)
     }
 
     fn scale(&mut self, now: i64, shards: usize) -> Decision {
@@ -145,9 +150,14 @@ impl Autoscaler {
             return None;
         }
         let inside = |outer: &HashRange| outer.start <= hottest.range.start && hottest.range.end <= outer.end;
-        let futile = self.split.iter().filter(|r| inside(r)).count() >= FUTILE_SPLITS;
-        let at = hottest.range.middle().filter(|_| !futile);
-        let Some(at) = at else { return Some(Decision::OneKey { shard: hottest.range }) };
+        // Not again and again: fewer shards put that key into a larger one.
+        let known = self.one_key.is_some_and(|(r, at)| r.overlaps(hottest.range) && now - at < p.cool_down_ms);
+        let futile = known || self.split.iter().filter(|r| inside(r)).count() >= FUTILE_SPLITS;
+        let Some(at) = hottest.range.middle().filter(|_| !futile) else {
+            let range = self.one_key.filter(|_| known).map_or(hottest.range, |(range, _)| range);
+            self.one_key = Some((range, now));
+            return Some(Decision::OneKey { shard: hottest.range });
+        };
         if load.len() >= p.max {
             return None;
         }

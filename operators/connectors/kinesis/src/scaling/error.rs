@@ -7,9 +7,17 @@ pub enum ScalingError {
     /// A step no stream can take.
     #[error("{0}")]
     Illegal(String),
-    /// The service refused or could not be reached.
+    /// The service refused or could not be reached; it may be otherwise another time.
     #[error("stream {stream}: {reason}")]
     Service {
+        /// The stream's name.
+        stream: String,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// The service refuses for good: no such stream, no permission, an on-demand stream.
+    #[error("stream {stream}: {reason}")]
+    Refused {
         /// The stream's name.
         stream: String,
         /// What happened, and what to do.
@@ -21,4 +29,12 @@ pub enum ScalingError {
     /// The picture could not be drawn.
     #[error("the picture cannot be drawn: {0}")]
     Picture(String),
+}
+
+impl ScalingError {
+    /// Whether it is worth trying again: a throttled or lost call, a limit that passes, shards that somebody
+    /// else was changing.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, ScalingError::Service { .. } | ScalingError::Illegal(_))
+    }
 }

@@ -11,7 +11,10 @@ use aws_sdk_kinesis::{Client, types::ShardIteratorType};
 use tokio::time::{Instant, sleep_until};
 
 use super::{LoadSource, Scaler, ScalingError, ShardLoad, StreamState};
-use crate::sink::shard_map::ShardInfo;
+use crate::sink::{
+    shard_map::ShardInfo,
+    transport::{name_or_arn, once},
+};
 
 /// Reads along.
 #[derive(Debug)]
@@ -42,14 +45,18 @@ impl SampledLoad {
 
     /// Bytes and records that came to one shard since the last look.
     async fn look(&self, shard: &ShardInfo, iterator: Option<String>) -> Result<Look, ScalingError> {
-        let failed = |e: String| ScalingError::Service { stream: self.stream.to_string(), reason: e };
+        let (name, arn) = name_or_arn(&self.stream);
         let Some(iterator) = iterator else {
-            let request = self.client.get_shard_iterator().stream_name(&*self.stream).shard_id(&*shard.id);
-            let answer = request.shard_iterator_type(ShardIteratorType::Latest).send().await;
-            let answer = answer.map_err(|e| failed(hurtig_aws::describe(&e)))?;
+            let request =
+                self.client.get_shard_iterator().set_stream_name(name).set_stream_arn(arn).shard_id(&*shard.id);
+            let request = request.shard_iterator_type(ShardIteratorType::Latest).customize();
+            let answer = request.config_override(once()).send().await;
+            let answer = answer.map_err(|e| self.scaler.refused("kinesis:GetShardIterator", e))?;
             return Ok(Look { id: shard.id.clone(), next: answer.shard_iterator().map(str::to_owned), seen: (0, 0) });
         };
-        match self.client.get_records().shard_iterator(&iterator).send().await {
+        // Its own retries would use up the reads that its other readers wait for.
+        let request = self.client.get_records().set_stream_arn(arn).shard_iterator(&iterator).customize();
+        match request.config_override(once()).send().await {
             Ok(page) => {
                 let size = |r: &aws_sdk_kinesis::types::Record| {
                     r.data().as_ref().len() + r.partition_key().map_or(0, str::len)
@@ -64,7 +71,7 @@ impl SampledLoad {
             Err(e) if e.as_service_error().is_some_and(|e| e.is_expired_iterator_exception()) => {
                 Ok(Look { id: shard.id.clone(), next: None, seen: (0, 0) })
             }
-            Err(e) => Err(failed(hurtig_aws::describe(&e))),
+            Err(e) => Err(self.scaler.refused("kinesis:GetRecords", e)),
         }
     }
 }

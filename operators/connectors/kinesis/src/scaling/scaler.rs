@@ -11,7 +11,7 @@ use aws_sdk_kinesis::{
 use super::{HashRange, ScalingError, Step, plan, update_counts};
 use crate::sink::{
     shard_map::ShardInfo,
-    transport::{Refusal, list_shards, refusal},
+    transport::{Refusal, list_shards, name_or_arn, refusal},
 };
 
 /// What a stream says of itself.
@@ -64,7 +64,7 @@ pub struct Scaler {
 }
 
 impl Scaler {
-    /// Over this client.
+    /// Over this client, a stream by its name or its ARN.
     pub fn new(client: Client, stream: impl Into<Arc<str>>) -> Self {
         let (poll, patience) = (Duration::from_millis(500), Duration::from_secs(600));
         Scaler { client, stream: stream.into(), poll, patience }
@@ -82,7 +82,7 @@ impl Scaler {
         ScalingError::Service { stream: self.stream.to_string(), reason: reason.into() }
     }
 
-    fn refused<E>(&self, permission: &str, error: SdkError<E>) -> ScalingError
+    pub(super) fn refused<E>(&self, permission: &str, error: SdkError<E>) -> ScalingError
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
@@ -90,15 +90,21 @@ impl Scaler {
     }
 
     fn of_refusal(&self, refusal: Refusal) -> ScalingError {
-        let (Refusal::Passing(reason) | Refusal::Final(reason)) = refusal;
         // The stream is named by the error itself.
         let named = format!("stream {}: ", self.stream);
-        self.error(reason.strip_prefix(&named).map(str::to_owned).unwrap_or(reason))
+        let unnamed = |reason: String| reason.strip_prefix(&named).map(str::to_owned).unwrap_or(reason);
+        match refusal {
+            Refusal::Passing(reason) => self.error(unnamed(reason)),
+            Refusal::Final(reason) => {
+                ScalingError::Refused { stream: self.stream.to_string(), reason: unnamed(reason) }
+            }
+        }
     }
 
     /// Status, mode and shards.
     pub async fn state(&self) -> Result<StreamState, ScalingError> {
-        let answer = self.client.describe_stream_summary().stream_name(&*self.stream).send().await;
+        let (name, arn) = name_or_arn(&self.stream);
+        let answer = self.client.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send().await;
         let answer = answer.map_err(|e| self.refused("kinesis:DescribeStreamSummary", e))?;
         let summary = answer.stream_description_summary().ok_or_else(|| self.error("it was described by nothing"))?;
         let shards = list_shards(&self.client, &self.stream).await.map_err(|refusal| self.of_refusal(refusal))?;
@@ -121,7 +127,8 @@ impl Scaler {
     pub async fn scale_to(&self, count: usize, mut progress: impl FnMut(Progress)) -> Result<(), ScalingError> {
         let state = self.wait_until_active().await?;
         if state.mode == StreamMode::OnDemand.as_str() {
-            return Err(self.error("it is on-demand and scales itself; switch it to PROVISIONED to scale it by hand"));
+            let reason = "it is on-demand and scales itself; switch it to PROVISIONED to scale it by hand".to_owned();
+            return Err(ScalingError::Refused { stream: self.stream.to_string(), reason });
         }
         let steps = plan(&state.ranges(), count)?;
         if steps.is_empty() || are_even(&state.ranges(), count) {
@@ -134,7 +141,9 @@ impl Scaler {
         }
         for (i, step) in counts.into_iter().enumerate() {
             let target = i32::try_from(step).map_err(|_| self.error(format!("{step} shards are too many")))?;
-            let request = self.client.update_shard_count().stream_name(&*self.stream).target_shard_count(target);
+            let request = self.client.update_shard_count().target_shard_count(target);
+            let (name, arn) = name_or_arn(&self.stream);
+            let request = request.set_stream_name(name).set_stream_arn(arn);
             match request.scaling_type(ScalingType::UniformScaling).send().await {
                 Ok(_) => {
                     progress(Progress::Updating(step));
@@ -164,14 +173,15 @@ impl Scaler {
                     self.error(format!("cannot {step}: somebody else has changed its shards; try again"))
                 })
             };
+            let (name, arn) = name_or_arn(&self.stream);
             match step {
                 Step::Split { shard, at } => {
-                    let request = self.client.split_shard().stream_name(&*self.stream);
+                    let request = self.client.split_shard().set_stream_name(name).set_stream_arn(arn);
                     let request = request.shard_to_split(id(shard)?).new_starting_hash_key(at.to_string());
                     request.send().await.map_err(|e| self.refused("kinesis:SplitShard", e))?;
                 }
                 Step::Merge { lower, upper } => {
-                    let request = self.client.merge_shards().stream_name(&*self.stream);
+                    let request = self.client.merge_shards().set_stream_name(name).set_stream_arn(arn);
                     let request = request.shard_to_merge(id(lower)?).adjacent_shard_to_merge(id(upper)?);
                     request.send().await.map_err(|e| self.refused("kinesis:MergeShards", e))?;
                 }

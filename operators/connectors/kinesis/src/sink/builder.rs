@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_sdk_kinesis::Client;
 use hurtig_aws::AwsConfig;
 use hurtig_engine::{
     error::{Error, Result},
@@ -10,12 +9,7 @@ use hurtig_engine::{
 };
 use hurtig_operators::schema::SerializationSchema;
 
-use super::{
-    lanes::LaneOptions,
-    shard_map::ShardMap,
-    transport::{KinesisTransport, Refusal, Transport},
-    writer::KinesisWriter,
-};
+use super::{lanes::LaneOptions, transport::is_stream, writer::KinesisWriter};
 use crate::scaling::{LoadMeter, ShardLimits};
 
 type Text<T> = Arc<dyn Fn(&T) -> String + Send + Sync>;
@@ -27,7 +21,7 @@ pub struct KinesisSink<T, S> {
     pub(super) schema: S,
     pub(super) keys: Keys<T>,
     pub(super) options: SinkOptions,
-    aws: AwsConfig,
+    pub(super) aws: AwsConfig,
 }
 
 /// What decides about the shard, and what identifies a record.
@@ -76,8 +70,8 @@ impl<T, S: Clone> Clone for KinesisSink<T, S> {
 }
 
 impl<T, S> KinesisSink<T, S> {
-    /// Into `stream`, as `schema` makes bytes of a value; the order of values with the same
-    /// partition key is kept. A partition key has 1 to 256 characters.
+    /// Into `stream` (its name, or its ARN), as `schema` makes bytes of a value; the order of values
+    /// with the same partition key is kept. A partition key has 1 to 256 characters.
     pub fn new(
         stream: impl Into<Arc<str>>,
         schema: S,
@@ -216,10 +210,11 @@ impl<T, S> KinesisSink<T, S> {
         self
     }
 
-    /// How often the shards are listed though nothing points to a change; every minute by default.
+    /// How often the shards are listed though nothing points to a change, from a second to a day; every
+    /// minute by default.
     #[must_use]
     pub fn shard_discovery_interval(mut self, interval: Duration) -> Self {
-        self.options.list_every = interval.max(Duration::from_secs(1));
+        self.options.list_every = interval.clamp(Duration::from_secs(1), Duration::from_secs(86_400));
         self
     }
 
@@ -232,6 +227,12 @@ impl<T, S> KinesisSink<T, S> {
 
     fn check(&self) -> Result<()> {
         let o = &self.options;
+        if !is_stream(&self.stream) {
+            return Err(Error::Config(format!(
+                "'{}' is neither a stream's name nor its ARN (arn:aws:kinesis:…:stream/name)",
+                self.stream
+            )));
+        }
         if let Some(aggregate) = o.lanes.aggregate.filter(|a| *a > o.max_record_size) {
             return Err(Error::Config(format!(
                 "stream {}: an aggregate of {aggregate} bytes is larger than the largest record ({}): lower \
@@ -249,41 +250,11 @@ impl<T, S> KinesisSink<T, S> {
     }
 }
 
-/// The shards are asked for so often at the start, a second apart.
-const FIRST_ATTEMPTS: usize = 10;
-
 impl<T: 'static, S: SerializationSchema<T>> Sink<T> for KinesisSink<T, S> {
     type Writer = KinesisWriter<T, S>;
 
     fn writer(&self, ctx: WriterContext, _restored: Vec<Vec<u8>>) -> Result<Self::Writer> {
         self.check()?;
-        let (transport, map) = ctx.runtime.block_on(async {
-            let sdk = self.aws.load().await?;
-            let transport = KinesisTransport::new(Client::new(&sdk), self.stream.clone());
-            let map = first_shards(&transport).await.map_err(|reason| Error::sink(&*ctx.name, reason))?;
-            Ok::<_, Error>((transport, map))
-        })?;
-        Ok(KinesisWriter::new(self, ctx, transport, map))
+        Ok(KinesisWriter::new(self, ctx))
     }
-}
-
-/// The shards there are at the start; a stream that cannot be reached is an error then.
-async fn first_shards(transport: &impl Transport) -> Result<ShardMap, String> {
-    let mut reason = String::new();
-    for attempt in 0..FIRST_ATTEMPTS {
-        if attempt > 0 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        match transport.shards().await {
-            Ok(shards) => match ShardMap::new(shards) {
-                Some(map) => return Ok(map),
-                None => reason = "its open shards do not cover all hash keys: is it being created?".to_owned(),
-            },
-            Err(Refusal::Final(e)) => return Err(e),
-            Err(Refusal::Passing(e)) => reason = e,
-        }
-    }
-    Err(format!(
-        "{reason}: gave up after {FIRST_ATTEMPTS} attempts; check AWS_ENDPOINT_URL, AWS_REGION and the network"
-    ))
 }

@@ -1,6 +1,7 @@
 //! The task that sends: asks the lanes for requests, carries them out, and tells them the answers.
 
 use std::{
+    future::Future,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -9,7 +10,7 @@ use hurtig_engine::task::pool::Waker;
 use tokio::{
     sync::Notify,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -46,9 +47,8 @@ impl Shared {
 }
 
 /// How the task goes about it.
-pub(super) struct Driver<T> {
+pub(super) struct Driver {
     pub shared: Arc<Shared>,
-    pub transport: Arc<T>,
     pub waker: Waker,
     pub metrics: SinkMetrics,
     pub meter: Option<LoadMeter>,
@@ -64,6 +64,11 @@ const PUBLISH: Duration = Duration::from_secs(1);
 const HEAT: Duration = Duration::from_secs(10);
 /// Two listings are so far apart, whatever happens.
 const LIST_AGAIN: Duration = Duration::from_millis(250);
+/// A listing that takes longer is given up.
+const LISTING: Duration = Duration::from_secs(10);
+/// The shards must be known so long after the start: until then a stream that cannot be reached is a
+/// mistake in the set-up, afterwards it is an outage.
+const FIRST_LISTING: Duration = Duration::from_secs(30);
 
 /// What an entry of the join set ended with.
 enum Done {
@@ -71,13 +76,37 @@ enum Done {
     Shards(Result<Vec<ShardInfo>, Refusal>),
 }
 
-impl<T: Transport> Driver<T> {
-    /// Runs until it is aborted, or until the stream refuses for good.
-    pub async fn run(mut self) {
+/// Whatever ends the task, a panic too, is told to the writer, which would wait for ever.
+struct Ending {
+    shared: Arc<Shared>,
+    waker: Waker,
+    stream: Arc<str>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let lost = || format!("stream {}: the sending task ended by a panic, which the log has", self.stream);
+        self.shared.lock().failed.get_or_insert_with(lost);
+        self.waker.wake();
+    }
+}
+
+impl Driver {
+    /// Connects, then runs until it is aborted, or until the stream refuses for good.
+    pub async fn run<T: Transport>(mut self, connect: impl Future<Output = Result<T, String>> + Send) {
         let start = Instant::now();
+        // Dropped last: it sees why.
+        let _ending = Ending { shared: self.shared.clone(), waker: self.waker.clone(), stream: self.stream.clone() };
+        let connected = timeout(FIRST_LISTING, connect).await.unwrap_or_else(|_| {
+            Err(format!("stream {}: no credentials within {} s", self.stream, FIRST_LISTING.as_secs()))
+        });
+        let transport = match connected {
+            Ok(transport) => Arc::new(transport),
+            Err(reason) => return self.shared.lock().failed = Some(reason),
+        };
         let mut calls: JoinSet<Done> = JoinSet::new();
         let (mut in_flight, mut listing) = (0, false);
-        let mut list_at = start;
+        let mut listed_at: Option<Instant> = None;
         let (mut publish_at, mut heat_at) = (start + PUBLISH, start + HEAT);
         // A stream that cannot be reached is said once, not with every attempt.
         let mut complained = false;
@@ -90,21 +119,18 @@ impl<T: Transport> Driver<T> {
                     && let Some(request) = core.lanes.next_request(ms(start, now))
                 {
                     in_flight += 1;
-                    calls.spawn(put(self.transport.clone(), request, self.aggregating));
+                    calls.spawn(put(transport.clone(), request, self.aggregating));
                 }
                 if in_flight < self.max_in_flight
                     && let Some(at) = core.lanes.wake_at(ms(start, now))
                 {
                     wake_at = wake_at.min(start + Duration::from_millis(at));
                 }
-                let mut list = list_at;
-                if core.lanes.wants_shards() {
-                    list = list.min(now.max(list_at - self.list_every + LIST_AGAIN));
-                }
+                let pause = if core.lanes.wants_shards() { LIST_AGAIN } else { self.list_every };
+                let list = listed_at.map_or(now, |at| at + pause);
                 if !listing && list <= now {
-                    (listing, list_at) = (true, now + self.list_every);
-                    let transport = self.transport.clone();
-                    calls.spawn(async move { Done::Shards(transport.shards().await) });
+                    (listing, listed_at) = (true, Some(now));
+                    calls.spawn(list_shards(transport.clone(), self.stream.clone()));
                 } else if !listing {
                     wake_at = wake_at.min(list);
                 }
@@ -122,18 +148,22 @@ impl<T: Transport> Driver<T> {
                         }
                         Ok(Done::Shards(shards)) => {
                             listing = false;
-                            shards.map(|shards| self.set_shards(&mut core, shards, ms(start, now))).err()
+                            let refusal = shards.and_then(|shards| self.set_shards(&mut core, shards, ms(start, now)));
+                            refusal.err().map(|refusal| match refusal {
+                                Refusal::Passing(reason) if !core.lanes.has_shards() && now > start + FIRST_LISTING => {
+                                    Refusal::Final(format!(
+                                        "{reason}: gave up after {} s; check AWS_ENDPOINT_URL, AWS_REGION and the network",
+                                        FIRST_LISTING.as_secs()
+                                    ))
+                                }
+                                refusal => refusal,
+                            })
                         }
                         // A call that panicked: its records cannot be accounted for.
                         Err(e) => Some(Refusal::Final(format!("stream {}: a request failed: {e}", self.stream))),
                     };
                     match refusal {
-                        Some(Refusal::Final(reason)) => {
-                            core.failed = Some(reason);
-                            drop(core);
-                            self.waker.wake();
-                            return;
-                        }
+                        Some(Refusal::Final(reason)) => return core.failed = Some(reason),
                         Some(Refusal::Passing(reason)) if !complained => {
                             complained = true;
                             tracing::warn!("{reason}; trying again until it succeeds");
@@ -161,13 +191,18 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    fn set_shards(&self, core: &mut Core, shards: Vec<ShardInfo>, now: u64) {
-        // In the middle of a change: what is known goes on being used, and asked about again.
-        let Some(map) = ShardMap::new(shards) else { return };
+    fn set_shards(&self, core: &mut Core, shards: Vec<ShardInfo>, now: u64) -> Result<(), Refusal> {
+        let Some(map) = ShardMap::new(shards) else {
+            // In the middle of a change: what is known goes on being used, and asked about again.
+            let what =
+                format!("stream {}: its open shards do not cover all hash keys: is it being created?", self.stream);
+            return if core.lanes.has_shards() { Ok(()) } else { Err(Refusal::Passing(what)) };
+        };
         if let Some(meter) = &self.meter {
             meter.set_open(map.open().iter().map(|s| (s.id.clone(), s.range)).collect());
         }
         core.lanes.set_shards(map, now);
+        Ok(())
     }
 
     fn publish(&mut self) {
@@ -179,14 +214,19 @@ impl<T: Transport> Driver<T> {
         let key = |(key, share): &(Arc<str>, f64)| format!("'{key}' {:.0} %", share * 100.0);
         let keys: Vec<_> = hot.keys.iter().map(key).collect();
         tracing::warn!(
-            "stream {}: {} is hot: it throttles and gets {:.1} times as much as the average shard; its heaviest \
+            "stream {}: {} is hot: it throttles and gets {:.1} times as much as the average of the others; its heaviest \
              partition keys: {}. Split it (hurtig stream autoscale does), or spread these keys",
             self.stream,
             hot.id,
-            hot.times_average,
+            hot.times_others,
             if keys.is_empty() { "none stands out".to_owned() } else { keys.join(", ") },
         );
     }
+}
+
+async fn list_shards<T: Transport>(transport: Arc<T>, stream: Arc<str>) -> Done {
+    let late = |_| Err(Refusal::Passing(format!("stream {stream}: ListShards took over {} s", LISTING.as_secs())));
+    Done::Shards(timeout(LISTING, transport.shards()).await.unwrap_or_else(late))
 }
 
 /// Encodes and sends.

@@ -16,13 +16,14 @@ use crate::scaling::ShardLimits;
 pub struct HotShard {
     /// `ShardId`
     pub id: Arc<str>,
-    /// How often as much as the average shard.
-    pub times_average: f64,
+    /// How often as much as the average of the other shards; 1,000 at most.
+    pub times_others: f64,
     /// Its heaviest partition keys, each with its share of the shard's bytes, 0 to 1.
     pub keys: Vec<(Arc<str>, f64)>,
 }
 
-/// Hot: more than this many times the average shard's load.
+/// Hot: more than this many times the average load of the others. A stream's only shard is never hot:
+/// there is too little of the stream.
 const FACTOR: f64 = 2.0;
 /// One record in so many is looked at.
 const SAMPLE: u64 = 4;
@@ -88,19 +89,22 @@ impl Heat {
         self.before = shards.iter().map(|s| (s.id.clone(), s.totals)).collect();
         let load = |s: &LaneShard| {
             let b = before.get(&s.id).copied().unwrap_or_default();
-            let bytes = (s.totals.bytes - b.bytes) as f64 / limits.bytes_per_second.min(1e12);
-            let records = (s.totals.records - b.records) as f64 / limits.records_per_second.min(1e12);
-            (bytes.max(records), s.totals.throttled - b.throttled)
+            // A shard that is listed again begins anew.
+            let bytes = s.totals.bytes.saturating_sub(b.bytes) as f64 / limits.bytes_per_second.min(1e12);
+            let records = s.totals.records.saturating_sub(b.records) as f64 / limits.records_per_second.min(1e12);
+            (bytes.max(records), s.totals.throttled.saturating_sub(b.throttled))
         };
         let loads: Vec<_> = shards.iter().map(load).collect();
-        let average = loads.iter().map(|(load, _)| load).sum::<f64>() / loads.len().max(1) as f64;
+        let (all, others) = (loads.iter().map(|(load, _)| load).sum::<f64>(), loads.len().saturating_sub(1));
+        self.said.retain(|id| shards.iter().any(|s| s.id == *id));
         let mut hot = Vec::new();
         for (shard, (load, throttled)) in shards.iter().zip(loads) {
-            if throttled == 0 || load < FACTOR * average {
+            let average = (all - load) / others.max(1) as f64;
+            if throttled == 0 || others == 0 || load <= FACTOR * average {
                 self.said.remove(&shard.id);
             } else if self.said.insert(shard.id.clone()) {
                 let keys = heavy.get(&shard.id).map(HeavyKeys::heaviest).unwrap_or_default();
-                hot.push(HotShard { id: shard.id.clone(), times_average: load / average.max(1e-12), keys });
+                hot.push(HotShard { id: shard.id.clone(), times_others: load / average.max(load / 1e3), keys });
             }
         }
         hot

@@ -29,6 +29,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 use super::{
     heat::{Heat, HotShard},
     member::Member,
+    payload,
     rate::ShardRate,
     shard_map::{ShardInfo, ShardMap},
 };
@@ -41,7 +42,7 @@ pub struct LaneOptions {
     pub max_batch_size: usize,
     /// Bytes in a request, keys included.
     pub max_batch_size_in_bytes: usize,
-    /// The largest aggregate; `None`: every record goes by itself.
+    /// The largest aggregate, its partition key included; `None`: every record goes by itself.
     pub aggregate: Option<usize>,
     /// What a shard takes.
     pub limits: ShardLimits,
@@ -228,6 +229,11 @@ impl Lanes {
         &self.shards
     }
 
+    /// Whether the shards have become known.
+    pub fn has_shards(&self) -> bool {
+        !self.shards.is_empty()
+    }
+
     /// Whether the shards are to be listed again now: they are not those that were foreseen.
     pub fn wants_shards(&self) -> bool {
         self.stale
@@ -351,7 +357,7 @@ impl Lanes {
             return self.acknowledge(unit);
         }
         self.stale = true;
-        if unit.members.len() == 1 && !super::payload::is_wrapped(&unit.members, self.options.aggregate.is_some()) {
+        if unit.members.len() == 1 && !payload::is_wrapped(&unit.members, self.options.aggregate.is_some()) {
             return self.acknowledge(unit);
         }
         self.resolve(unit, shard.clone(), 0);
@@ -495,24 +501,25 @@ impl Lanes {
         let lane = self.lanes.get_mut(&key)?;
         let largest = self.options.aggregate.unwrap_or(0).min(room);
         let head = lane.queue.front()?;
-        if head.size_in_aggregate() > room {
+        let around = head.size_around();
+        if around + head.size_in_aggregate() > room {
             return None;
         }
-        let (mut members, mut bytes) = (Vec::new(), 0);
+        let (mut members, mut bytes) = (Vec::new(), around);
         while let Some(next) = lane.queue.front()
             && (members.is_empty() || bytes + next.size_in_aggregate() <= largest)
         {
             bytes += next.size_in_aggregate();
             members.extend(lane.queue.pop_front());
         }
-        lane.bytes -= bytes;
+        lane.bytes -= bytes - around;
         lane.listed = false;
         lane.under_way = true;
         let shard = &self.shards[lane.shard];
         let hashes = || members.iter().map(Member::hash);
         let range = HashRange { start: hashes().min()?, end: hashes().max()? };
-        if members.len() == 1 {
-            bytes = members[0].size();
+        if let [alone] = members.as_slice() {
+            bytes = payload::size_alone(alone, self.options.aggregate.is_some());
         }
         let unit =
             Unit { lane: key, layout: self.layout, shard: shard.id.clone(), range, members: members.into(), bytes };

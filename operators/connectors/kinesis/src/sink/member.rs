@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::kpl::hash_key;
+use crate::kpl::{OVERHEAD, hash_key};
 
 /// A record as Kinesis takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,12 @@ impl Member {
     /// What counts towards Kinesis's limits: data and partition key.
     pub fn size(&self) -> usize {
         self.data.len() + self.partition_key.len()
+    }
+
+    /// What an aggregate that it leads has beside its members: magic number, MD5, and the entry's own
+    /// partition key, which is this one's.
+    pub(super) fn size_around(&self) -> usize {
+        OVERHEAD + self.partition_key.len()
     }
 
     /// What it can at most add to an aggregate.

@@ -20,7 +20,7 @@ pub(super) struct SinkMetrics {
     /// `bufferedBytes`, `bufferedRecords`: taken and not acknowledged.
     buffered_bytes: Gauge,
     buffered_records: Gauge,
-    /// `hotShards`: how many shards throttle while they get more than twice the average.
+    /// `hotShards`: how many shards throttle while they get more than twice the average of the others.
     pub hot_shards: Gauge,
     shards: HashMap<Arc<str>, ShardGauges>,
 }
@@ -69,7 +69,9 @@ impl SinkMetrics {
             let told = std::mem::replace(&mut gauges.told, shard.totals);
             if let Some(meter) = meter {
                 let ShardTotals { bytes, records, throttled } = shard.totals;
-                meter.add(&shard.id, bytes - told.bytes, records - told.records, throttled - told.throttled);
+                // Totals begin anew when a shard is listed again.
+                let (bytes, records) = (bytes.saturating_sub(told.bytes), records.saturating_sub(told.records));
+                meter.add(&shard.id, bytes, records, throttled.saturating_sub(told.throttled));
             }
         }
         self.shards.retain(|id, gauges| {

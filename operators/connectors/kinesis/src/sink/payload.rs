@@ -22,6 +22,15 @@ pub(super) fn is_wrapped(members: &[Member], aggregating: bool) -> bool {
     aggregating && (members.len() > 1 || members.iter().any(|m| m.data.starts_with(&MAGIC)))
 }
 
+/// What a unit of one record counts towards Kinesis's limits.
+pub(super) fn size_alone(member: &Member, aggregating: bool) -> usize {
+    if is_wrapped(std::slice::from_ref(member), aggregating) {
+        member.size_around() + member.size_in_aggregate()
+    } else {
+        member.size()
+    }
+}
+
 /// A unit as an entry. An aggregate is put where its first member belongs, so it is in the shard of
 /// that member at least, whatever has become of the shards.
 pub fn entry(members: &[Member], aggregating: bool) -> Entry {

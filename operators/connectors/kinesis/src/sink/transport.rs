@@ -1,6 +1,6 @@
 //! The calls the sink makes.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use aws_sdk_kinesis::{
     Client,
@@ -9,6 +9,7 @@ use aws_sdk_kinesis::{
     primitives::Blob,
     types::PutRecordsRequestEntry,
 };
+use hurtig_aws::AwsConfig;
 
 use super::{lanes::Answer, payload::Entry, shard_map::ShardInfo};
 use crate::scaling::HashRange;
@@ -39,9 +40,32 @@ pub struct KinesisTransport {
 }
 
 /// A request that is not answered in this time is taken for lost.
-const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Whether this may be a stream's name or its ARN.
+pub(super) fn is_stream(stream: &str) -> bool {
+    !stream.is_empty() && (!stream.starts_with("arn:") || stream.contains(":stream/"))
+}
+
+/// The stream for a request: its name, or its ARN, whichever was given.
+pub(crate) fn name_or_arn(stream: &str) -> (Option<String>, Option<String>) {
+    let given = Some(stream.to_owned());
+    if stream.starts_with("arn:") { (None, given) } else { (given, None) }
+}
+
+/// Without the client's own retries: the caller sees to them.
+pub(crate) fn once() -> aws_sdk_kinesis::config::Builder {
+    let timeouts = TimeoutConfig::builder().operation_timeout(REQUEST_TIMEOUT).build();
+    aws_sdk_kinesis::config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(timeouts)
+}
 
 impl KinesisTransport {
+    /// To this stream, its name or its ARN. A missing region or missing credentials are an error.
+    pub async fn connect(aws: AwsConfig, stream: Arc<str>) -> Result<Self, String> {
+        let sdk = aws.load().await.map_err(|e| format!("stream {stream}: {e}"))?;
+        Ok(Self::new(Client::new(&sdk), stream))
+    }
+
     /// Over this client. Its own retries are switched off for what the lanes send again.
     pub fn new(client: Client, stream: impl Into<Arc<str>>) -> Self {
         KinesisTransport { client, stream: stream.into() }
@@ -59,11 +83,9 @@ impl Transport for KinesisTransport {
                 .build();
             records.push(record.map_err(|e| Refusal::Final(e.to_string()))?);
         }
-        let timeouts = TimeoutConfig::builder().operation_timeout(REQUEST_TIMEOUT).build();
-        let once =
-            aws_sdk_kinesis::config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
-        let request = self.client.put_records().stream_name(&*self.stream).set_records(Some(records));
-        let answer = request.customize().config_override(once).send().await;
+        let (name, arn) = name_or_arn(&self.stream);
+        let request = self.client.put_records().set_stream_name(name).set_stream_arn(arn);
+        let answer = request.set_records(Some(records)).customize().config_override(once()).send().await;
         let answer = answer.map_err(|e| refusal(&self.stream, "kinesis:PutRecords", e))?;
         let entry = |e: &aws_sdk_kinesis::types::PutRecordsResultEntry| match (e.shard_id(), e.error_code()) {
             (Some(shard), None) => Answer::Taken(shard.into()),
@@ -85,9 +107,12 @@ pub(crate) async fn list_shards(client: &Client, stream: &str) -> Result<Vec<Sha
     loop {
         let request = client.list_shards();
         let request = match next.take() {
-            // The stream's name and a token exclude each other.
+            // The stream and a token exclude each other.
             Some(token) => request.next_token(token),
-            None => request.stream_name(stream),
+            None => {
+                let (name, arn) = name_or_arn(stream);
+                request.set_stream_name(name).set_stream_arn(arn)
+            }
         };
         let page = request.send().await.map_err(|e| refusal(stream, "kinesis:ListShards", e))?;
         for shard in page.shards() {

@@ -18,8 +18,8 @@ use super::{
     lanes::Lanes,
     member::Member,
     metrics::SinkMetrics,
-    shard_map::ShardMap,
-    transport::Transport,
+    payload,
+    transport::KinesisTransport,
 };
 use crate::kpl::hash_key;
 
@@ -37,23 +37,27 @@ pub struct KinesisWriter<T, S> {
     linger_until: Option<i64>,
 }
 
+/// What is not acknowledged, and whether the shards are known.
+struct Left {
+    records: usize,
+    bytes: usize,
+    connected: bool,
+}
+
 /// A key has so many characters at most.
 const MAX_KEY: usize = 256;
 
 impl<T, S: SerializationSchema<T>> KinesisWriter<T, S> {
-    pub(super) fn new(sink: &KinesisSink<T, S>, ctx: WriterContext, transport: impl Transport, map: ShardMap) -> Self {
+    /// Takes records at once; the task connects and lists the shards meanwhile.
+    pub(super) fn new(sink: &KinesisSink<T, S>, ctx: WriterContext) -> Self {
         let options = sink.options.clone();
-        let mut lanes = Lanes::new(options.lanes, seed(&[&ctx.uid, &ctx.subtask.to_string(), &ctx.attempt]));
-        if let Some(meter) = &options.meter {
-            meter.set_open(map.open().iter().map(|s| (s.id.clone(), s.range)).collect());
-        }
-        lanes.set_shards(map, 0);
+        let lanes = Lanes::new(options.lanes, seed(&[&ctx.uid, &ctx.subtask.to_string(), &ctx.attempt]));
         let shared = Shared::new(lanes);
         let metrics = SinkMetrics::new(ctx.metrics, sink.stream.clone());
         let sent = metrics.sent.clone();
+        let connect = KinesisTransport::connect(sink.aws.clone(), sink.stream.clone());
         let driver = Driver {
             shared: shared.clone(),
-            transport: Arc::new(transport),
             waker: ctx.waker,
             metrics,
             meter: options.meter.clone(),
@@ -62,7 +66,7 @@ impl<T, S: SerializationSchema<T>> KinesisWriter<T, S> {
             max_in_flight: options.max_in_flight,
             list_every: options.list_every,
         };
-        let task = ctx.runtime.spawn(driver.run()).abort_handle();
+        let task = ctx.runtime.spawn(driver.run(connect)).abort_handle();
         KinesisWriter {
             name: ctx.name,
             schema: sink.schema.clone(),
@@ -100,12 +104,14 @@ impl<T, S: SerializationSchema<T>> KinesisWriter<T, S> {
         if characters > MAX_KEY {
             return Err((data, format!("its partition key has {characters} characters, Kinesis takes {MAX_KEY}")));
         }
-        let size = data.len() + key.len();
+        let member = Member::new(key, hash, data);
+        let size = payload::size_alone(&member, self.options.lanes.aggregate.is_some());
         if size > self.options.max_record_size {
             let most = self.options.max_record_size;
-            return Err((data, format!("it has {size} bytes with its key, the sink's largest record is {most}")));
+            let reason = format!("it has {size} bytes with its key, the sink's largest record is {most}");
+            return Err((member.data.into(), reason));
         }
-        Ok(Member::new(key, hash, data))
+        Ok(member)
     }
 
     /// What has come so far is sent without waiting for more.
@@ -116,15 +122,15 @@ impl<T, S: SerializationSchema<T>> KinesisWriter<T, S> {
     }
 
     /// Takes note of acknowledgements; an error if there will be no more.
-    fn collect(&mut self, ctx: &mut SinkContext<'_>) -> Result<(usize, usize)> {
+    fn collect(&mut self, ctx: &mut SinkContext<'_>) -> Result<Left> {
         let mut core = self.shared.lock();
         let acknowledged = core.lanes.take_acknowledged();
-        let left = (core.lanes.buffered(), core.lanes.buffered_bytes());
-        let failed = core.failed.clone();
+        let (records, bytes) = (core.lanes.buffered(), core.lanes.buffered_bytes());
+        let (failed, connected) = (core.failed.clone(), core.lanes.has_shards());
         drop(core);
         ctx.written(acknowledged);
         self.sent.add(i64::try_from(acknowledged).unwrap_or(i64::MAX));
-        failed.map_or(Ok(left), |reason| Err(Error::sink(&self.name, reason)))
+        failed.map_or(Ok(Left { records, bytes, connected }), |reason| Err(Error::sink(&self.name, reason)))
     }
 }
 
@@ -146,13 +152,14 @@ impl<T: 'static, S: SerializationSchema<T>> SinkWriter<T> for KinesisWriter<T, S
             self.shared.work.notify_one();
         }
         if self.linger_until.is_none() {
-            self.linger_until = Some(self.clock.now_ms().saturating_add(self.options.linger.as_millis() as i64));
+            let linger = i64::try_from(self.options.linger.as_millis()).unwrap_or(i64::MAX);
+            self.linger_until = Some(self.clock.now_ms().saturating_add(linger));
         }
         Ok(())
     }
 
     fn ready(&mut self, ctx: &mut SinkContext<'_>) -> Result<bool> {
-        let (records, bytes) = self.collect(ctx)?;
+        let Left { records, bytes, .. } = self.collect(ctx)?;
         let ready = records < self.options.max_buffered && bytes < self.options.max_buffered_bytes;
         if !ready && self.linger_until.is_some() {
             // Nothing more comes that it could wait for.
@@ -165,7 +172,8 @@ impl<T: 'static, S: SerializationSchema<T>> SinkWriter<T> for KinesisWriter<T, S
         if self.linger_until.is_some() {
             self.hurry();
         }
-        Ok(self.collect(ctx)?.0 == 0)
+        // Also with nothing to send: a job does not end well on a stream that is not there.
+        self.collect(ctx).map(|left| left.records == 0 && left.connected)
     }
 
     fn on_processing_time(&mut self, _now: i64, ctx: &mut SinkContext<'_>) -> Result<()> {

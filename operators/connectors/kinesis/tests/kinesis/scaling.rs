@@ -176,6 +176,23 @@ fn a_hot_shard_is_split_alone_until_it_is_one_key() {
         }
     }
     assert_eq!(splits, 3);
+    // It keeps nobody from giving away what that key does not use, and is not split again afterwards.
+    load[..2].iter_mut().for_each(|s| s.bytes_per_second = 0.0);
+    load[3].bytes_per_second = 0.0;
+    let shards = loop {
+        now += 60_000;
+        match scaler.decide(now, &load) {
+            Decision::OneKey { .. } => assert!(now < 60 * 60_000, "it never scales down"),
+            Decision::ScaleTo(n) => break n,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(shards, 4, "by half of 7");
+    let mut fewer = even_load(shards, 0.0);
+    let hot = fewer.iter_mut().find(|s| s.range.overlaps(load[2].range)).unwrap();
+    hot.bytes_per_second = 0.95 * MB;
+    let range = hot.range;
+    assert_eq!(scaler.decide(now + 60_000, &fewer), Decision::OneKey { shard: range });
 }
 
 #[test]

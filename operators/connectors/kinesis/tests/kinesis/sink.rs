@@ -98,6 +98,12 @@ impl Stream {
     }
 }
 
+/// What an aggregate counts towards Kinesis's limits.
+fn size(unit: &[Member]) -> usize {
+    let entry = payload::entry(unit, true);
+    entry.data.len() + entry.partition_key.len()
+}
+
 /// A run: so many records of so many keys, everything that can go wrong does with these odds.
 fn run(seed: u64, records: u64, keys: u64, aggregate: Option<usize>) -> (Stream, Lanes) {
     let mut random = StdRng::seed_from_u64(seed);
@@ -135,7 +141,7 @@ fn run(seed: u64, records: u64, keys: u64, aggregate: Option<usize>) -> (Stream,
             let bytes: usize = request.units.iter().map(|u| payload::entry(u, aggregate.is_some()).data.len()).sum();
             assert!(bytes <= 20_000, "{bytes}");
             if let Some(most) = aggregate {
-                assert!(request.units.iter().all(|u| u.len() == 1 || payload::entry(u, true).data.len() <= most));
+                assert!(request.units.iter().all(|u| u.len() == 1 || size(u) <= most));
             }
             let mut keys = HashSet::new();
             let one_each = |m: &Member| keys.insert(m.partition_key.clone());
@@ -198,6 +204,31 @@ proptest! {
     #[test]
     fn the_same_with_aggregates_whatever_is_split_under_them(seed in any::<u64>(), keys in 1_u64..200) {
         whole_and_in_order(&run(seed, 2_000, keys, Some(1_500)).0, 2_000);
+    }
+
+    /// Two members of long keys fill it to the brim: what is around them counts.
+    #[test]
+    fn an_aggregate_never_exceeds_its_bound(
+        key in 1_usize..=256, explicit in any::<bool>(), spare in 0_usize..400, bound in 1_024_usize..3_000,
+    ) {
+        let mut lanes = Lanes::new(LaneOptions { limits: ShardLimits::UNLIMITED, ..options(Some(bound)) }, 1);
+        lanes.set_shards(Stream::new(1, true).map(), 0);
+        let data = (bound / 2).saturating_sub(key + 39 + spare).max(1);
+        for n in 0..6_u8 {
+            let key = format!("{}{n}", "k".repeat(key - 1));
+            lanes.push(Member::new(key, explicit.then_some(u128::MAX - u128::from(n)), vec![b'x'; data]));
+        }
+        lanes.force();
+        let mut sent = 0;
+        while let Some(request) = lanes.next_request(0) {
+            for unit in &request.units {
+                prop_assert!(unit.len() == 1 || size(unit) <= bound, "{} of {bound}", size(unit));
+                sent += unit.len();
+            }
+            let answers: Vec<_> = request.units.iter().map(|_| Answer::Taken("shardId-000000000000".into())).collect();
+            lanes.answered(request.id, 0, Some(&answers));
+        }
+        prop_assert_eq!(sent, 6);
     }
 }
 
@@ -288,7 +319,53 @@ fn a_hot_shard_is_named_with_its_keys_once() {
     assert_eq!(hot.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 0], "said once");
     let shard = &hot[0][0];
     assert_eq!((&*shard.id, lanes.hot_shards()), ("shardId-000000000000", 1));
-    assert!(shard.times_average > 2.0 && shard.keys[0].0.starts_with("heavy-"), "{shard:?}");
+    assert!(shard.times_others > 2.0 && shard.keys[0].0.starts_with("heavy-"), "{shard:?}");
+}
+
+/// A window in which `bytes` go to each shard, and each refuses one more.
+fn window(lanes: &mut Lanes, now: u64, bytes: &[(u128, usize)]) -> Vec<String> {
+    for (hash, bytes) in bytes {
+        lanes.push(Member::new("k", Some(*hash), vec![b'x'; *bytes]));
+    }
+    lanes.force();
+    let mut refused = HashSet::new();
+    let mut at = now;
+    while lanes.buffered() > 0 {
+        at += 1_000;
+        let Some(request) = lanes.next_request(at) else { continue };
+        let shard = |hash: u128| lanes.shards().iter().find(|s| s.range.contains(hash)).expect("a shard").id.clone();
+        let answers: Vec<_> = request
+            .units
+            .iter()
+            .map(|u| if refused.insert(u[0].hash()) { Answer::Throttled } else { Answer::Taken(shard(u[0].hash())) })
+            .collect();
+        lanes.answered(request.id, at, Some(&answers));
+    }
+    lanes.take_hot().iter().map(|s| s.id.to_string()).collect()
+}
+
+#[test]
+fn one_of_two_shards_can_be_hot_and_is_no_longer_when_it_is_closed() {
+    let mut lanes = Lanes::new(LaneOptions { limits: ShardLimits::UNLIMITED, ..options(None) }, 1);
+    let mut stream = Stream::new(2, false);
+    lanes.set_shards(stream.map(), 0);
+    let high = u128::MAX - 1;
+    let first = "shardId-000000000000";
+    assert!(window(&mut lanes, 0, &[(0, 500), (high, 400)]).is_empty(), "both get much");
+    assert_eq!(window(&mut lanes, 100_000, &[(0, 900), (1, 900), (2, 900), (high, 10)]), [first]);
+    assert_eq!(lanes.hot_shards(), 1);
+    // It is split, and nothing says more of it.
+    let (lower, upper) = stream.shards[0].range.split_at(1 << 100).expect("two");
+    stream.shards[0].open = false;
+    stream.open(lower);
+    stream.open(upper);
+    lanes.set_shards(stream.map(), 200_000);
+    assert!(lanes.take_hot().is_empty());
+    assert_eq!(lanes.hot_shards(), 0);
+    // A listing that does not have it is followed by one that does: it begins anew.
+    let mut one = Lanes::new(LaneOptions { limits: ShardLimits::UNLIMITED, ..options(None) }, 1);
+    one.set_shards(Stream::new(1, false).map(), 0);
+    assert!(window(&mut one, 0, &[(0, 500), (high, 400)]).is_empty(), "the only shard is as hot as the stream");
 }
 
 #[test]
