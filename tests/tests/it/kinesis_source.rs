@@ -10,13 +10,22 @@ use aws_sdk_kinesis::{
 };
 use hurtig_engine::{
     runner::{JobConfig, Restore},
+    source::SourceReader,
     watermark::WatermarkStrategy,
 };
 use hurtig_kinesis::{
     kpl::{AggregatedRecord, Record, encode, hash_key},
-    source::{EfoConsumer, InitialPosition, KinesisRecord, KinesisSource, ReaderType, RecordFn},
+    source::{
+        EfoConsumer, InitialPosition, KinesisRecord, KinesisSource, KinesisSplit, Position, ReaderType, RecordFn,
+    },
 };
-use hurtig_operators::{connectors::json_files::JsonFilesSink, stream::Environment};
+use hurtig_operators::{
+    connectors::{
+        json_files::JsonFilesSink,
+        testing::{Output, SourceHarness},
+    },
+    stream::Environment,
+};
 use hurtig_state::BackendKind;
 use hurtig_tests::servers::{Kinesalite, KinesisLocal, Server, aws_config, left_out};
 use serde::{Deserialize, Serialize};
@@ -346,4 +355,82 @@ fn a_stream_that_is_not_there_is_said_before_anything_runs() {
     let words = e.to_string();
     assert!(words.contains("stream 'meters' does not exist in region us-east-1"), "{words}");
     assert!(!words.contains('\n'), "{words}");
+}
+
+/// A reader of the first shard alone, as if it had been found under the name of `id`.
+fn first_shard(stream: &Stream, id: Option<&str>) -> KinesisSplit {
+    let mut shard: hurtig_kinesis::source::Shard = (&stream.open_shards()[0]).into();
+    shard.id = id.unwrap_or(&shard.id).to_owned();
+    KinesisSplit { shard, position: Position::TrimHorizon, until: None, consumer_arn: None }
+}
+
+/// Polls until something is emitted or the shard ends, or says what went wrong.
+fn poll_once(
+    harness: &mut SourceHarness<ReadingSource>,
+    out: &mut Output<Reading>,
+) -> hurtig_engine::error::Result<()> {
+    let before = out.len();
+    for _ in 0..60_000 {
+        harness.reader.poll(7, out)?;
+        if out.len() > before || !out.finished.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("nothing came");
+}
+
+#[test]
+fn every_stop_within_an_aggregate_goes_on_with_the_rest_of_it() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let server = Kinesalite::start().expect("kinesalite");
+    let mut stream = Stream::create(&server.endpoint(), 1);
+    stream.put(3, 20);
+    stream.put(3, 20);
+    let source = source(&server.endpoint());
+    let (mut split, mut within, mut read) = (first_shard(&stream, None), 0, Vec::new());
+    while (read.len() as u64) < stream.readings() {
+        let mut harness = SourceHarness::with_splits(&source, vec![split]).expect("a reader");
+        let mut out = Output::default();
+        poll_once(&mut harness, &mut out).expect("read");
+        read.extend(out.values());
+        split = harness.snapshot().expect("positions").remove(0);
+        within += usize::from(matches!(split.position, Position::Within { .. }));
+    }
+    assert!(within >= 10, "{within} stops were within an aggregate");
+    read.sort();
+    same(&read, &stream.expected());
+}
+
+#[test]
+fn a_shard_that_is_gone_is_read_to_its_end_and_a_stream_that_is_gone_is_not() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let server = Kinesalite::start().expect("kinesalite");
+    let mut stream = Stream::create(&server.endpoint(), 1);
+    stream.put(3, 20);
+    let source = source(&server.endpoint());
+    // The server never heard of it, as of one that the retention has taken.
+    let gone = first_shard(&stream, Some("a-shard-of-old"));
+    let mut harness = SourceHarness::with_splits(&source, vec![gone]).expect("a reader");
+    let mut out = Output::default();
+    poll_once(&mut harness, &mut out).expect("read");
+    assert_eq!((out.finished, out.records.len()), (vec![0], 0));
+
+    let mut harness = SourceHarness::with_splits(&source, vec![first_shard(&stream, None)]).expect("a reader");
+    let mut out = Output::default();
+    poll_once(&mut harness, &mut out).expect("read");
+    stream.runtime.block_on(stream.client.delete_stream().stream_name(STREAM).send()).expect("deleted");
+    let failed = loop {
+        out.records.clear();
+        match poll_once(&mut harness, &mut out) {
+            Ok(()) => assert!(out.finished.is_empty(), "a stream that was deleted is no shard's end"),
+            Err(e) => break e.to_string(),
+        }
+    };
+    assert!(failed.contains("stream 'meters' does not exist in region us-east-1"), "{failed}");
+    assert!(!failed.contains('\n'), "{failed}");
 }
