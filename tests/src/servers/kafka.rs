@@ -152,7 +152,7 @@ fn java(classes: &Path) -> Command {
 }
 
 /// Kafka starts only on a directory that was prepared for it.
-fn format(classes: &PathBuf, properties: &Path) -> Result<()> {
+fn format(classes: &Path, properties: &Path) -> Result<()> {
     let mut command = java(classes);
     command.args(["-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]).arg(properties);
     let output = command.stdin(Stdio::null()).output().context("java cannot be run")?;

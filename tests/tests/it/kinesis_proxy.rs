@@ -66,7 +66,7 @@ impl Setup {
     async fn keys(&self, shard: usize) -> Vec<String> {
         let iterator = self.iterator(&self.direct, shard).await;
         let got = self.direct.get_records().shard_iterator(iterator).send().await.expect("records");
-        got.records().iter().map(|record| record.partition_key().to_owned()).collect()
+        got.records().iter().map(|record| record.partition_key().unwrap_or_default().to_owned()).collect()
     }
 }
 

@@ -9,6 +9,8 @@ mod golden;
 mod ingest;
 mod kafka;
 mod kinesis_proxy;
+mod kinesis_sink;
+mod kinesis_source;
 mod kwh_per_month;
 mod refused;
 mod running;
