@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io::Write,
     process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,17 +13,24 @@ use aws_sdk_kinesis::{
     Client,
     types::{Record as KinesisRecord, ShardIteratorType},
 };
-use hurtig_engine::record::{Origin, Record};
+use hurtig_engine::{
+    record::{Origin, Record},
+    time::SystemClock,
+};
 use hurtig_kinesis::{
     kpl,
-    scaling::{LoadMeter, Scaler, ShardLimits, covers_everything},
+    scaling::{
+        Autoscaler, Decision, LoadMeter, LoadSource, MeteredLoad, Policy, Scaler, ShardLimits, Step, covers_everything,
+    },
     sink::KinesisSink,
 };
 use hurtig_operators::{connectors::testing::SinkHarness, schema::JsonFormat};
 use hurtig_tests::{
     kinesis_proxy::{Faults, KinesisProxy, Limits},
+    program::{self, Said},
     servers::{Kinesalite, KinesisLocal, Server, aws_config, left_out},
 };
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 const STREAM: &str = "readings";
@@ -204,7 +212,7 @@ fn a_stream_is_split_and_merged_and_its_server_killed_under_aggregates() {
     read.is_whole_and_in_order(n);
 }
 
-/// UpdateShardCount, where there is one.
+/// UpdateShardCount, where there is one; sink and scaler name the stream by its ARN.
 #[test]
 fn a_stream_is_scaled_by_its_server() {
     if left_out(&[Server::Kinesis]) {
@@ -212,8 +220,12 @@ fn a_stream_is_scaled_by_its_server() {
     }
     let (runtime, server) = (runtime(), KinesisLocal::start().expect("kinesis-local"));
     let direct = client(&runtime, &server.endpoint());
-    let scaler = create(&runtime, &direct, 2);
-    let mut harness = SinkHarness::start(&sink(&server.endpoint()).aggregate(), "1").expect("started");
+    create(&runtime, &direct, 2);
+    let described = runtime.block_on(direct.describe_stream_summary().stream_name(STREAM).send()).expect("described");
+    let arn = described.stream_description_summary().expect("a summary").stream_arn().to_owned();
+    let scaler = Scaler::new(direct.clone(), &*arn).poll_every(Duration::from_millis(20), Duration::from_secs(60));
+    let sink = KinesisSink::new(&*arn, JsonFormat::new(), |r: &Reading| r.0.clone());
+    let mut harness = SinkHarness::start(&sink.aws(aws_config(&server.endpoint())).aggregate(), "1").expect("started");
     let mut said = Vec::new();
     // Not 2 from 3: kinesis-local then says ACTIVE and has 3.
     for (shards, from) in [(5, 0), (3, 500)] {
@@ -253,7 +265,145 @@ fn a_throttled_shard_is_written_as_fast_as_it_takes_and_its_meter_shows_it() {
     read.is_whole_and_in_order(8_000);
     let c = proxy.counters();
     assert!(c.throttled_records > 0, "{c:?}");
+    let loads = meter.read(1.0);
+    assert_eq!(loads.len(), 2, "{loads:?}");
+    assert!(loads.iter().all(|s| s.throttled_per_second > 0.0 && s.records_per_second > 0.0), "{loads:?}");
     println!("{} of 8,000 throttled", c.throttled_records);
+}
+
+fn says_that_it_is_missing(said: &str) {
+    assert!(said.contains("ResourceNotFound") && said.contains("create it") && !said.contains('\n'), "{said}");
+}
+
+#[test]
+fn a_server_that_is_away_at_the_start_is_waited_for_and_a_deleted_stream_ends_the_job() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let (runtime, mut server) = (runtime(), Kinesalite::start().expect("kinesalite"));
+    let direct = client(&runtime, &server.endpoint());
+    let scaler = create(&runtime, &direct, 2);
+    server.kill9();
+    let mut harness = SinkHarness::start(&sink(&server.endpoint()), "1").expect("it does not wait for the server");
+    (0..500).for_each(|n| harness.write(reading(n)).expect("taken"));
+    server.start_again().expect("on the same port");
+    harness.checkpoint().expect("a checkpoint");
+    Read::of(&runtime, &direct, &scaler).is_whole_and_in_order(500);
+    runtime.block_on(async {
+        direct.delete_stream().stream_name(STREAM).send().await.expect("deleted");
+        while scaler.state().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    (500..600).for_each(|n| drop(harness.write(reading(n))));
+    says_that_it_is_missing(&harness.checkpoint().expect_err("it is gone").to_string());
+    assert_eq!(harness.books.written, 500);
+}
+
+#[test]
+fn the_autoscaler_gives_a_throttled_stream_shards_while_it_is_written() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let (runtime, server) = (runtime(), Kinesalite::start().expect("kinesalite"));
+    let direct = client(&runtime, &server.endpoint());
+    let scaler = create(&runtime, &direct, 2);
+    let limits = Limits { records_in: 300.0, ..Limits::default() };
+    let proxy = KinesisProxy::start(&server.endpoint(), 3, Faults { limits: Some(limits), ..Faults::default() });
+    let proxy = proxy.expect("the proxy");
+    let meter = LoadMeter::default();
+    let fast = ShardLimits { bytes_per_second: 1e7, records_per_second: 3e3 };
+    let sink = sink(&proxy.endpoint()).shard_limits(fast).load_meter(meter.clone()).max_buffered_requests(2_000);
+    let mut harness = SinkHarness::start(&sink, "1").expect("started");
+    let policy = Policy {
+        max: 5,
+        settle_ms: 1_000,
+        limits: ShardLimits { records_per_second: 300.0, ..ShardLimits::default() },
+        ..Policy::default()
+    };
+    let (live, mut autoscaler) = (scaler.clone(), Autoscaler::new(policy).expect("a policy"));
+    let scaling = runtime.spawn(async move {
+        let mut load = MeteredLoad::new(meter, Arc::new(SystemClock));
+        let mut decisions = Vec::new();
+        for second in 0.. {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let decision = autoscaler.decide(second * 1_000, &load.load().await.expect("a load"));
+            match &decision {
+                Decision::ScaleTo(n) => live.scale_to(*n, |_| ()).await.expect("scaled"),
+                Decision::Split { shard, at } => {
+                    live.carry_out(vec![Step::Split { shard: *shard, at: *at }], |_| ()).await.expect("split");
+                }
+                Decision::Hold | Decision::OneKey { .. } => continue,
+            }
+            decisions.push(decision);
+            if live.state().await.expect("a state").open().len() == 5 {
+                break;
+            }
+        }
+        decisions
+    });
+    let mut n = 0;
+    while !scaling.is_finished() {
+        assert!(n < 200_000, "it does not scale");
+        for _ in 0..50 {
+            harness.write(reading(n)).expect("written");
+            n += 1;
+        }
+    }
+    let decisions = runtime.block_on(scaling).expect("no panic");
+    (n..n + 1_000).for_each(|n| harness.write(reading(n)).expect("written"));
+    harness.checkpoint().expect("a checkpoint");
+    assert!(harness.books.balance() && harness.books.written == n + 1_000, "{:?}", harness.books);
+    let state = runtime.block_on(scaler.state()).expect("a state");
+    assert!(state.open().len() == 5 && covers_everything(&state.ranges()), "{decisions:?}");
+    Read::of(&runtime, &direct, &scaler).is_whole_and_in_order(n + 1_000);
+    println!("{} records, {decisions:?}, {:?}", n + 1_000, proxy.counters());
+}
+
+#[test]
+fn streams_from_the_command_line() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let (runtime, server) = (runtime(), Kinesalite::start().expect("kinesalite"));
+    let direct = client(&runtime, &server.endpoint());
+    let stream = |line: &str| -> Said {
+        let mut command = program::command(line.split_whitespace()).expect("the binary");
+        for (name, value) in [("REGION", "us-east-1"), ("ACCESS_KEY_ID", "local"), ("SECRET_ACCESS_KEY", "local")] {
+            command.env(format!("AWS_{name}"), value);
+        }
+        program::finish(command.env("AWS_ENDPOINT_URL", server.endpoint())).expect("it ends")
+    };
+    // A missing stream ends even what runs for ever.
+    for line in ["stream describe readings", "stream scale readings --shards 3", "stream autoscale readings"] {
+        let said = stream(line);
+        assert!(said.code.is_some_and(|code| code != 0), "{line}: {said:?}");
+        assert!(said.err.contains("create it") && said.err.trim_end().lines().count() == 1, "{line}: {said:?}");
+    }
+    create(&runtime, &direct, 2);
+    let well = |line: &str| {
+        let said = stream(line);
+        assert!(said.code == Some(0) && said.err.is_empty(), "{line}: {said:?}");
+        said.out
+    };
+    let list = well("stream list");
+    let row: Vec<_> = list.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!(row, ["readings", "ACTIVE", "PROVISIONED", "2", "24", "h"], "{list}");
+    let described: Value = serde_json::from_str(&well("stream describe readings --json")).expect("JSON");
+    assert_eq!(described["shards"][1]["starting_hash_key"], "170141183460469231731687303715884105728");
+    assert!(well("stream describe readings").contains("2 open and 0 closed shards"));
+    let plan = well("stream scale readings --shards 5 --dry-run");
+    assert_eq!(
+        plan.trim_end(),
+        "readings has 2 shards; to have 5 even ones: UpdateShardCount to 4, then 5, or 5 splits and merges"
+    );
+    assert!(well("stream list --json").contains("\"open_shards\":2"), "a dry run changes nothing");
+    let scaled = well("stream scale readings --shards 3");
+    assert!(scaled.contains("readings: 2 shards before, 3 now"), "{scaled}");
+    for help in ["stream autoscale --help", "stream simulate --help", "stream scale --help"] {
+        let text = well(help);
+        assert!(!text.contains("Every change\nof the\n") && text.contains("Usage: hurtig stream"), "{text}");
+    }
 }
 
 #[test]
@@ -263,11 +413,9 @@ fn what_kinesis_does_not_take_is_a_dead_letter_or_one_clear_line() {
     }
     let (runtime, server) = (runtime(), Kinesalite::start().expect("kinesalite"));
     let direct = client(&runtime, &server.endpoint());
-    let missing = SinkHarness::start(&sink(&server.endpoint()), "1").err().expect("no stream").to_string();
-    assert!(
-        missing.contains("ResourceNotFound") && missing.contains("create it") && !missing.contains('\n'),
-        "{missing}"
-    );
+    // Though nothing is written.
+    let mut harness = SinkHarness::start(&sink(&server.endpoint()), "1").expect("started");
+    says_that_it_is_missing(&harness.checkpoint().expect_err("no stream").to_string());
     let scaler = create(&runtime, &direct, 1);
     let sink = sink(&server.endpoint()).max_record_size(100).with_dedup_key(|r: &Reading| r.1.to_string());
     let mut harness = SinkHarness::start(&sink, "1").expect("started");
