@@ -27,7 +27,10 @@ use hurtig_operators::{
     stream::Environment,
 };
 use hurtig_state::BackendKind;
-use hurtig_tests::servers::{Kinesalite, KinesisLocal, Server, aws_config, left_out};
+use hurtig_tests::{
+    kinesis_proxy::{Faults, KinesisProxy},
+    servers::{Kinesalite, KinesisLocal, Server, aws_config, left_out},
+};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
@@ -316,6 +319,31 @@ fn enhanced_fan_out_reads_a_stream_that_was_split_and_gives_its_consumer_back() 
 }
 
 #[test]
+fn a_consumer_that_was_there_before_is_left_there() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let server = KinesisLocal::start().expect("kinesis-local");
+    let (dir, out) = (directory(), directory());
+    let mut stream = Stream::create(&server.endpoint(), 1);
+    stream.put(20, 5);
+    let described = stream.client.describe_stream_summary().stream_name(STREAM);
+    let described = stream.runtime.block_on(described.send()).expect("a description");
+    let arn = described.stream_description_summary().expect("a summary").stream_arn().to_owned();
+    let register = stream.client.register_stream_consumer().stream_arn(&arn).consumer_name("readings");
+    stream.runtime.block_on(register.send()).expect("somebody's consumer");
+
+    let efo = ReaderType::Efo(EfoConsumer::Name("readings".into()));
+    let source = source(&server.endpoint()).reader_type(efo).bounded_at_now();
+    submit(source, 1, out.path(), config(dir.path(), BackendKind::Heap)).wait().expect("it has come to its end");
+    same(&written(out.path()), &stream.expected());
+    let consumer = stream.client.describe_stream_consumer().stream_arn(&arn).consumer_name("readings");
+    let consumer = stream.runtime.block_on(consumer.send()).expect("still there");
+    let status = consumer.consumer_description().expect("a description").consumer_status();
+    assert_eq!(status.as_str(), "ACTIVE");
+}
+
+#[test]
 fn latest_is_the_first_start_also_when_nothing_was_read_before_the_stop() {
     if left_out(&[Server::Kinesis]) {
         return;
@@ -433,4 +461,26 @@ fn a_shard_that_is_gone_is_read_to_its_end_and_a_stream_that_is_gone_is_not() {
     };
     assert!(failed.contains("stream 'meters' does not exist in region us-east-1"), "{failed}");
     assert!(!failed.contains('\n'), "{failed}");
+}
+
+#[test]
+fn an_iterator_that_has_expired_is_taken_anew_behind_what_was_fetched() {
+    if left_out(&[Server::Kinesis]) {
+        return;
+    }
+    let server = Kinesalite::start().expect("kinesalite");
+    let mut stream = Stream::create(&server.endpoint(), 1);
+    (0..5).for_each(|_| stream.put(40, 2));
+    let faults = Faults { expired_iterators: 0.3, ..Faults::default() };
+    let proxy = KinesisProxy::start(&server.endpoint(), 7, faults).expect("a proxy");
+    let source = source(&proxy.endpoint()).max_record_count(7).get_records_interval(Duration::from_millis(1));
+    let mut harness = SourceHarness::with_splits(&source, vec![first_shard(&stream, None)]).expect("a reader");
+    let mut out = Output::default();
+    while (out.len() as u64) < stream.readings() {
+        poll_once(&mut harness, &mut out).expect("read");
+    }
+    assert!(proxy.counters().expired_iterators > 0, "{:?}", proxy.counters());
+    let mut read = out.values();
+    read.sort();
+    same(&read, &stream.expected());
 }
