@@ -77,7 +77,7 @@ impl Heat {
     /// A record goes to a shard.
     pub fn see(&mut self, shard: &Arc<str>, member: &Member) {
         self.seen += 1;
-        if self.seen % SAMPLE == 0 {
+        if self.seen.is_multiple_of(SAMPLE) {
             self.shards.entry(shard.clone()).or_default().add(&member.partition_key, member.size() as u64);
         }
     }

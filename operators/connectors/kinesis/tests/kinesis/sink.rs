@@ -5,11 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use hurtig_aws::AwsConfig;
+use hurtig_engine::record::Record;
 use hurtig_kinesis::{
     kpl,
     scaling::{HashRange, ShardLimits, even_ranges},
     sink::{
-        dedup_key_of,
+        KinesisSink, dedup_key_of,
         lanes::{Answer, LaneOptions, Lanes, Request},
         member::Member,
         payload,
@@ -17,6 +19,7 @@ use hurtig_kinesis::{
         shard_map::{ShardInfo, ShardMap},
     },
 };
+use hurtig_operators::{connectors::testing::SinkHarness, schema::SerializationSchema};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -366,6 +369,32 @@ fn one_of_two_shards_can_be_hot_and_is_no_longer_when_it_is_closed() {
     let mut one = Lanes::new(LaneOptions { limits: ShardLimits::UNLIMITED, ..options(None) }, 1);
     one.set_shards(Stream::new(1, false).map(), 0);
     assert!(window(&mut one, 0, &[(0, 500), (high, 400)]).is_empty(), "the only shard is as hot as the stream");
+}
+
+#[derive(Clone)]
+struct Raw;
+
+impl SerializationSchema<Vec<u8>> for Raw {
+    fn serialize(&mut self, value: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
+        out.extend_from_slice(value);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_record_that_has_to_be_wrapped_counts_with_its_wrap() {
+    // Nobody listens there: what is refused is refused before it is sent.
+    let aws = AwsConfig::new().region("us-east-1").endpoint_url("http://127.0.0.1:9").credentials("a", "b");
+    let sink = KinesisSink::new("readings", Raw, |_: &Vec<u8>| "key".to_owned()).aws(aws);
+    let mut harness = SinkHarness::start(&sink.aggregate_up_to(1_024).max_record_size(1_100), "1").expect("started");
+    let of = |first: &[u8]| Record::new([first, &[b'x'; 1_080]].concat());
+    harness.write(of(b"none")).expect("taken");
+    assert!(harness.letters.is_empty());
+    harness.write(of(&kpl::MAGIC)).expect("refused");
+    assert!(harness.letters[0].3.contains("the sink's largest record is 1100"), "{:?}", harness.letters);
+    let bad = KinesisSink::new("arn:aws:sqs:us-east-1:1:queue", Raw, |_: &Vec<u8>| "key".to_owned());
+    let said = SinkHarness::start(&bad, "1").err().expect("no stream").to_string();
+    assert!(said.contains("neither a stream's name nor its ARN"), "{said}");
 }
 
 #[test]
