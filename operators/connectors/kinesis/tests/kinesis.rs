@@ -2,9 +2,9 @@
 
 #[path = "kinesis/kpl.rs"]
 mod kpl;
-#[path = "kinesis/source.rs"]
-mod source;
 #[path = "kinesis/scaling.rs"]
 mod scaling;
 #[path = "kinesis/sink.rs"]
 mod sink;
+#[path = "kinesis/source.rs"]
+mod source;
