@@ -152,6 +152,8 @@ struct SplitTime {
     touched: bool,
     /// Read to its end; what follows it is not known yet.
     ended: bool,
+    /// Silent for too long, when somebody last looked.
+    idle: bool,
 }
 
 /// The event times of a reader's splits.
@@ -177,7 +179,7 @@ impl SplitTimes {
             self.splits.resize(i + 1, None);
         }
         self.open += usize::from(self.splits[i].is_none_or(|s| s.ended));
-        self.splits[i] = Some(SplitTime { newest, last_record: now, touched: false, ended: false });
+        self.splits[i] = Some(SplitTime { newest, last_record: now, touched: false, ended: false, idle: false });
     }
 
     /// It was read to its end; until it is released, it holds the watermark where it is. `true` if it
@@ -235,7 +237,8 @@ impl SplitTimes {
                 split.touched = false;
                 split.last_record = now;
             }
-            if idleness.is_some_and(|t| now - split.last_record >= t) {
+            split.idle = idleness.is_some_and(|t| now - split.last_record >= t);
+            if split.idle {
                 continue;
             }
             let mark = match bound {
@@ -262,10 +265,23 @@ impl SplitTimes {
     /// come any further, nobody is to wait for it.
     pub fn has_to_wait(&mut self, subtask: usize, ended: bool) -> bool {
         let Some(alignment) = &self.settings.alignment else { return false };
-        let slowest = self.splits.iter().flatten().map(|s| s.newest).min();
-        let time = if ended { MAX_WATERMARK } else { slowest.unwrap_or(MAX_WATERMARK) };
+        // Nobody is to wait for a split that is idle, or has shown nothing yet: how far it is cannot be
+        // known, and it may stay empty. A subtask that has nothing else is waited for only where
+        // silence is not normal, that is without an idleness.
+        let begun = self.splits.iter().flatten().filter(|s| !s.idle && s.newest != NO_TIMESTAMP);
+        let time = match begun.map(|s| s.newest).min() {
+            _ if ended => MAX_WATERMARK,
+            Some(slowest) => slowest,
+            None if self.open > 0 && self.settings.idleness.is_none() => MIN_WATERMARK,
+            None => MAX_WATERMARK,
+        };
         self.limit = alignment.report(subtask, time);
-        time != MAX_WATERMARK && time > self.limit
+        let waits = time != MAX_WATERMARK && time > self.limit;
+        if waits {
+            // What is not read is not silent.
+            self.splits.iter_mut().flatten().for_each(|s| s.touched = true);
+        }
+        waits
     }
 
     /// Takes its place among the subtasks that are aligned.
@@ -352,6 +368,47 @@ mod tests {
         assert!(b.has_to_wait(1, false));
         assert!(!a.has_to_wait(0, true));
         assert!(!b.has_to_wait(1, false), "nobody waits for one that has ended");
+    }
+
+    #[test]
+    fn a_split_that_runs_ahead_waits_and_is_not_idle_meanwhile() {
+        let strategy = WatermarkStrategy::monotonous_timestamps().with_idleness(secs(60));
+        let mut t = times(strategy.with_watermark_alignment(secs(10)));
+        t.join_alignment(0, 1);
+        for number in 0..3 {
+            t.add(number, NO_TIMESTAMP, 0);
+        }
+        t.on_event(0, 5_000, NO_TIMESTAMP);
+        t.on_event(1, 100_000, NO_TIMESTAMP);
+        assert_eq!(t.watermark(0), Some(MIN_WATERMARK));
+        assert!(!t.has_to_wait(0, false));
+        assert!(t.is_paused(1) && !t.is_paused(0) && !t.is_paused(2), "the empty one is not waited for");
+        // The slow one falls silent: after a minute nobody waits for it, and the one that waited is not idle.
+        t.on_event(0, 6_000, NO_TIMESTAMP);
+        assert_eq!(t.watermark(1_000), Some(MIN_WATERMARK));
+        assert!(!t.has_to_wait(0, false) && t.is_paused(1));
+        assert_eq!(t.watermark(61_000), Some(99_999));
+        assert!(!t.has_to_wait(0, false) && !t.is_paused(1));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_subtask_that_is_idle() {
+        let strategy = WatermarkStrategy::monotonous_timestamps().with_idleness(secs(60));
+        let strategy = strategy.with_watermark_alignment(secs(10));
+        let (mut a, mut b) = (times(strategy.clone()), times(strategy));
+        a.join_alignment(0, 2);
+        b.join_alignment(1, 2);
+        a.add(0, NO_TIMESTAMP, 0);
+        b.add(1, NO_TIMESTAMP, 0);
+        a.on_event(0, 5_000, NO_TIMESTAMP);
+        b.on_event(1, 100_000, NO_TIMESTAMP);
+        assert!(!a.has_to_wait(0, false) && b.has_to_wait(1, false));
+        a.watermark(1_000);
+        assert_eq!(a.watermark(61_000), None);
+        assert!(!a.has_to_wait(0, false) && !b.has_to_wait(1, false));
+        // An empty shard has never said anything.
+        a.add(2, NO_TIMESTAMP, 61_000);
+        assert!(!a.has_to_wait(0, false) && !b.has_to_wait(1, false));
     }
 
     #[test]

@@ -105,6 +105,9 @@ pub(super) struct Master {
     confirmed: Option<Arc<Manifest>>,
     requests: HashMap<u64, mpsc::Sender<Result<String>>>,
     next_request: u64,
+    /// The enumerators as they were first made, before they gave anything out: a restart without a
+    /// checkpoint begins with them again, so that "latest" is what it was.
+    first: HashMap<String, Vec<u8>>,
     attempt: Attempt,
     restarts: Restarts,
     memory: Arc<MemoryBudget>,
@@ -206,6 +209,7 @@ impl Master {
             confirmed: None,
             requests: HashMap::new(),
             next_request: 0,
+            first: HashMap::new(),
             attempt: Attempt::default(),
             restarts,
             memory,
@@ -222,7 +226,11 @@ impl Master {
         let manifest = self.point.as_ref().map(|p| &p.manifest);
         for (v, vertex) in self.shared.graph.vertices.iter().enumerate() {
             let Some(source) = &vertex.source else { continue };
-            let state = manifest.and_then(|m| m.enumerators.get(&source.uid).cloned());
+            let state = match manifest {
+                Some(m) => m.enumerators.get(&source.uid).cloned(),
+                None => self.first.get(&source.uid).cloned(),
+            };
+            let fresh = state.is_none();
             let (mailbox, metrics) = (self.mailbox.clone(), &self.shared.metrics[v]);
             let name = vertex.operators.first().map_or("", |o| o.name.as_str());
             let ctx = EnumeratorContext {
@@ -237,6 +245,9 @@ impl Master {
                 metrics: metrics[0].registry.of(&source.uid, name),
             };
             let mut enumerator = (source.enumerator)(ctx, state)?;
+            if fresh && manifest.is_none() {
+                self.first.insert(source.uid.clone(), enumerator.snapshot()?);
+            }
             let mut newest = HashMap::new();
             if let Some(manifest) = manifest {
                 let mut back = Vec::new();

@@ -1,7 +1,7 @@
 //! Apache Kafka's broker.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
