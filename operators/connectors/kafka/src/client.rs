@@ -1,8 +1,14 @@
 //! What librdkafka has to say besides records: errors, logs, statistics, the fate of commits.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard,
-    atomic::{AtomicI64, Ordering::Relaxed},
+use std::{
+    ops::Deref,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::Duration,
 };
 
 use rdkafka::{
@@ -90,6 +96,45 @@ impl ConsumerContext for Context {
                     tracing::warn!("kafka: offsets cannot be committed to the group (monitoring only): {e}");
                 }
             }
+        }
+    }
+}
+
+/// How long closing a client is waited for.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// A client whose end nobody waits for longer than [`CLOSING`]: librdkafka keeps a consumer that has commits under way
+/// for `session.timeout.ms` when its broker is away, and a job could not be cancelled meanwhile. It ends by itself.
+pub(crate) struct Closing<C: Send + 'static>(Option<C>);
+
+impl<C: Send + 'static> Closing<C> {
+    pub fn new(client: C) -> Self {
+        Closing(Some(client))
+    }
+}
+
+impl<C: Send + 'static> Deref for Closing<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        match &self.0 {
+            Some(client) => client,
+            None => unreachable!("only dropping takes the client"),
+        }
+    }
+}
+
+impl<C: Send + 'static> Drop for Closing<C> {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        let (closed, wait) = mpsc::channel::<()>();
+        // Without a thread the client is closed right here.
+        let thread = thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
+            drop(client);
+            drop(closed);
+        });
+        if thread.is_ok() && wait.recv_timeout(CLOSING) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::debug!("kafka: a client that cannot reach its broker is closed in the background");
         }
     }
 }

@@ -81,7 +81,7 @@ fn whoever_comes_later_fences_the_other_and_nothing_is_published_twice() {
     second.remove_orphans().expect("it takes over");
     for _ in 0..2 {
         let e = first.commit(&one[2]).expect_err("fenced").to_string();
-        assert!(e.contains("has taken over") && e.contains("hurtig-job-sink") && !e.contains('\n'), "{e}");
+        assert!(e.contains("has taken over") && e.contains("hurtig/job/sink") && !e.contains('\n'), "{e}");
     }
     must_be(&kafka, 0..200);
     second.commit(&one[2]).expect("it may");

@@ -87,11 +87,15 @@ fn refused_messages_are_letters_and_the_books_hold() {
     assert_eq!((harness.books.written, harness.books.dead_lettered), (0, 1));
     assert!(harness.letters[0].3.contains("Kafka refuses it"), "{}", harness.letters[0].3);
 
-    // No promise, but also no waiting.
+    // No promise, but what a job has handed over when it ends normally is there.
     let mut harness = SinkHarness::start(&sink(DeliveryGuarantee::None, words()), "1").expect("a writer");
     harness.write_all((0..1000).map(|n| format!("none/{n}/"))).expect("written");
     harness.flush().expect("flushed");
     assert_eq!((harness.books.written, harness.books.read), (1000, 1000));
+    drop(harness);
+    let mut there = topics::values(&kafka, "plain", "read_uncommitted");
+    there.retain(|v| v.contains("none/"));
+    assert_eq!(there.len(), 1000);
 }
 
 #[test]

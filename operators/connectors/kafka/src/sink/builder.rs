@@ -101,7 +101,7 @@ impl<S> KafkaSinkBuilder<S> {
         self
     }
 
-    /// The transactional id is `prefix-job-uid`, for exactly once; the prefix is `hurtig` if nothing is said. Two
+    /// The transactional id is `prefix/job/uid`, for exactly once; the prefix is `hurtig` if nothing is said. Two
     /// jobs must not have the same: the later one fences the other.
     #[must_use]
     pub fn transactional_id_prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -187,7 +187,7 @@ impl<T, S> KafkaSink<T, S> {
     }
 
     fn transactional(&self, job: &str, uid: &str) -> Commits {
-        let id = format!("{}-{job}-{uid}", self.prefix);
+        let id = transactional_id(&self.prefix, job, uid);
         let mut defaults = DEFAULTS.to_vec();
         defaults.push(("client.id", &id));
         defaults.push(("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS));
@@ -234,8 +234,29 @@ impl<T: 'static, S: KafkaRecordSerializationSchema<T>> Sink<T> for KafkaSink<T, 
     }
 }
 
+/// An id of a sink's own: two of them are only the same if job and uid are. Kafka takes any characters here; a job's
+/// or uid's own slash is escaped as in an address.
+fn transactional_id(prefix: &str, job: &str, uid: &str) -> String {
+    let escaped = |part: &str| part.replace('%', "%25").replace('/', "%2F");
+    format!("{prefix}/{}/{}", escaped(job), escaped(uid))
+}
+
 /// A topic that takes less than others refuses whole batches, and nobody could tell which message was too large.
 pub(super) fn limit_batches(config: &mut ClientConfig, limits: &Limits) {
     let batch = config.get("batch.size").and_then(|v| v.parse().ok()).unwrap_or(1_000_000);
     config.set("batch.size", limits.batch_bytes().min(batch).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::transactional_id;
+
+    #[test]
+    fn no_two_sinks_have_one_transactional_id() {
+        assert_eq!(transactional_id("hurtig", "meter day", "sink"), "hurtig/meter day/sink");
+        let parts = ["a", "b", "a-b", "b-c", "c", "a/b", "b/c", "a%2Fb", "%", ""];
+        let all = || parts.iter().flat_map(|job| parts.iter().map(move |uid| (*job, *uid)));
+        let ids: std::collections::BTreeSet<_> = all().map(|(job, uid)| transactional_id("p", job, uid)).collect();
+        assert_eq!(ids.len(), all().count());
+    }
 }

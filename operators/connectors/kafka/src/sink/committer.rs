@@ -181,8 +181,7 @@ impl KafkaCommitter {
         let (topic, key) = (self.commits.topic.as_str(), Some(self.commits.id.as_bytes()));
         let token = StoredRecord { topic, partition: Some(0), key, value: Some(&token), ..StoredRecord::default() };
         self.send(producer, &token)?;
-        producer.flush(TIMEOUT * 3).map_err(|e| self.failed(producer, &e))?;
-        self.check(producer)?;
+        self.flush(producer)?;
         producer.commit_transaction(TIMEOUT * 3).map_err(|e| self.failed(producer, &e))?;
         fail::fail_point!("kafka-committed", |_| Err(self.crash("kafka-committed")));
         tracing::debug!("{}: published {sent} records", self.ctx.name);
@@ -211,6 +210,21 @@ impl KafkaCommitter {
             message = back;
             producer.poll(Duration::from_millis(10));
             self.check(producer)?;
+        }
+    }
+
+    /// Waits for everything that was sent, as long as some of it goes out: who cancels a job waits for this.
+    fn flush(&self, producer: &BaseProducer<Deliveries>) -> Result<(), Failed> {
+        let mut left = usize::MAX;
+        loop {
+            let flushed = producer.flush(TIMEOUT);
+            self.check(producer)?;
+            let Err(e) = flushed else { return Ok(()) };
+            let still = producer.context().fate.in_flight.load(SeqCst);
+            if still >= left || e.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut) {
+                return Err(self.failed(producer, &e));
+            }
+            left = still;
         }
     }
 

@@ -3,12 +3,14 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
 };
 
 use hurtig_engine::{
     error::{Error, Result},
     metrics::Gauge,
     sink::{SinkContext, WriterContext},
+    task::pool::Waker,
 };
 use rdkafka::{
     ClientConfig,
@@ -24,6 +26,9 @@ use super::{
 };
 use crate::client::{Context, Severity, severity};
 
+/// How long a barrier waits for messages that nothing is promised about: a job that ends would throw them away.
+const LINGERING: Duration = Duration::from_secs(10);
+
 /// Hands messages to librdkafka, whose queue is bounded, and keeps the books of what becomes of them.
 pub(super) struct DirectWriter {
     producer: ThreadedProducer<Deliveries>,
@@ -36,6 +41,10 @@ pub(super) struct DirectWriter {
     /// There was no room for these.
     waiting: VecDeque<(ProducerRecord, Mark)>,
     errors: Gauge,
+    /// Until when a barrier waits although nothing is promised.
+    lingers: Option<tokio::time::Instant>,
+    runtime: tokio::runtime::Handle,
+    waker: Waker,
 }
 
 impl DirectWriter {
@@ -55,6 +64,9 @@ impl DirectWriter {
             acknowledged,
             waiting: VecDeque::new(),
             errors: ctx.metrics.gauge("numRecordsSendErrors", &[]),
+            lingers: None,
+            runtime: ctx.runtime.clone(),
+            waker: ctx.waker.clone(),
         })
     }
 
@@ -117,19 +129,46 @@ impl DirectWriter {
         Ok(self.waiting.is_empty())
     }
 
-    /// `true`: everything is acknowledged, or need not be.
+    /// `true`: everything is acknowledged, or need not be and has had [`LINGERING`] to be.
     pub fn flush(&mut self, ctx: &mut SinkContext<'_>) -> Result<bool> {
         let empty = self.ready(ctx)?;
-        if !self.acknowledged {
-            return Ok(empty);
-        }
         self.fate.waiting.store(true, SeqCst);
         if !empty || self.fate.in_flight.load(SeqCst) > 0 {
-            return Ok(false);
+            return Ok(empty && self.has_lingered());
         }
+        self.lingers = None;
         // What came between the two looks.
         let done = self.ready(ctx)? && self.fate.in_flight.load(SeqCst) == 0;
         Ok(done && self.fate.delivered.load(SeqCst) == 0)
+    }
+
+    /// Whether what nothing is promised about was waited for long enough. The worker is woken when it is.
+    fn has_lingered(&mut self) -> bool {
+        if self.acknowledged {
+            return false;
+        }
+        let now = tokio::time::Instant::now();
+        match self.lingers {
+            Some(until) if now < until => false,
+            Some(_) => {
+                let left = self.fate.in_flight.load(SeqCst);
+                tracing::warn!(
+                    "{}: {left} messages are not delivered yet; they are lost if the job ends now",
+                    self.name
+                );
+                self.lingers = None;
+                true
+            }
+            None => {
+                self.lingers = Some(now + LINGERING);
+                let waker = self.waker.clone();
+                self.runtime.spawn(async move {
+                    tokio::time::sleep(LINGERING).await;
+                    waker.wake();
+                });
+                false
+            }
+        }
     }
 
     fn failed(&mut self, failure: Failure, ctx: &mut SinkContext<'_>) -> Result<()> {

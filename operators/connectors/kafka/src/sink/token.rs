@@ -8,7 +8,7 @@ use std::{thread::sleep, time::Duration};
 use hurtig_engine::error::{Error, Result};
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
     message::Message,
@@ -35,16 +35,59 @@ pub(super) fn make_topic(commits: &Commits, runtime: &tokio::runtime::Handle, si
     let made =
         runtime.block_on(admin.create_topics([&topic], &options)).map_err(|e| unreachable_broker(commits, sink, &e))?;
     match made.into_iter().next() {
-        None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        None | Some(Ok(_)) => Ok(()),
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => suits(commits, &admin, runtime, sink),
         // Who may not create it may have one that somebody else has created.
         Some(Err((_, code))) if exists(commits, sink)? => {
             tracing::debug!("{sink}: topic '{}' is there, and could not have been made: {code}", commits.topic);
-            Ok(())
+            suits(commits, &admin, runtime, sink)
         }
         Some(Err((topic, code))) => Err(Error::sink(
             sink,
             format!("topic '{topic}' cannot be made: {code}; make it with one partition and cleanup.policy=compact"),
         )),
+    }
+}
+
+/// Whether a topic that somebody else has made keeps tokens: one that deletes what is old would one day have epochs
+/// published twice.
+fn suits(commits: &Commits, admin: &AdminClient<Context>, runtime: &tokio::runtime::Handle, sink: &str) -> Result<()> {
+    let topic = commits.topic.as_str();
+    let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
+    let described = runtime.block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options));
+    let policy = match described.map(|all| all.into_iter().next()) {
+        Ok(Some(Ok(resource))) => resource.get("cleanup.policy").and_then(|e| e.value.clone()),
+        Ok(Some(Err(e))) => {
+            tracing::warn!("{sink}: whether topic '{topic}' has cleanup.policy=compact cannot be asked: {e}");
+            None
+        }
+        Ok(None) => None,
+        Err(e) => {
+            tracing::warn!("{sink}: whether topic '{topic}' has cleanup.policy=compact cannot be asked: {e}");
+            None
+        }
+    };
+    let metadata = admin.inner().fetch_metadata(Some(topic), TIMEOUT);
+    let metadata = metadata.map_err(|e| unreachable_broker(commits, sink, &e))?;
+    let partitions = metadata.topics().iter().find(|t| t.name() == topic).map(|t| t.partitions().len());
+    match unsuitable(topic, policy.as_deref(), partitions.unwrap_or_default()) {
+        Some(reason) => Err(Error::sink(sink, reason)),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a commits topic, and what to do. What is not known (no policy, no partitions) is not wrong.
+fn unsuitable(topic: &str, policy: Option<&str>, partitions: usize) -> Option<String> {
+    match policy {
+        Some(policy) if policy != "compact" => Some(format!(
+            "topic '{topic}' has cleanup.policy={policy}, which would forget what is published: set it to compact, or \
+             use another commits_topic"
+        )),
+        _ if partitions > 1 => Some(format!(
+            "topic '{topic}' has {partitions} partitions, and a commits topic has one: make it anew with one, or use \
+             another commits_topic"
+        )),
+        _ => None,
     }
 }
 
@@ -124,4 +167,24 @@ fn unreachable_broker(commits: &Commits, sink: &str, e: &KafkaError) -> Error {
             commits.topic
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unsuitable;
+
+    #[test]
+    fn a_commits_topic_keeps_what_it_is_told() {
+        assert_eq!(unsuitable("c", Some("compact"), 1), None);
+        assert_eq!(unsuitable("c", None, 0), None, "not known");
+        for (policy, partitions, word) in [
+            (Some("delete"), 1, "cleanup.policy=delete"),
+            (Some("compact,delete"), 1, "cleanup.policy=compact,delete"),
+            (Some("compact"), 3, "3 partitions"),
+            (None, 2, "2 partitions"),
+        ] {
+            let reason = unsuitable("c", policy, partitions).expect(word);
+            assert!(reason.contains(word) && reason.contains("commits_topic") && !reason.contains('\n'), "{reason}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::{
     offsets::{TopicPartition, watermarks},
     split::KafkaSplit,
 };
-use crate::client::{Context, News, Severity, severity};
+use crate::client::{Closing, Context, News, Severity, severity};
 
 /// The client that asks.
 pub(super) type Client = BaseConsumer<Context>;
@@ -53,10 +53,20 @@ pub(super) enum Topics {
 
 /// Asks the broker for partitions.
 pub(super) struct Discovery {
-    pub client: Client,
+    pub client: Closing<Client>,
     news: Arc<News>,
-    topics: Topics,
+    pub topics: Topics,
     servers: String,
+}
+
+impl Topics {
+    /// Whether this topic is asked for.
+    pub fn have(&self, topic: &str) -> bool {
+        match self {
+            Topics::Named(names) => names.iter().any(|n| n == topic),
+            Topics::Pattern(pattern) => pattern.find(topic).is_some_and(|m| m.len() == topic.len()),
+        }
+    }
 }
 
 impl Discovery {
@@ -64,7 +74,7 @@ impl Discovery {
         let context = Context::default();
         let news = context.0.clone();
         let client = config.create_with_context(context).map_err(|e| Error::source(NAME, e))?;
-        Ok(Discovery { client, news, topics, servers: servers.to_owned() })
+        Ok(Discovery { client: Closing::new(client), news, topics, servers: servers.to_owned() })
     }
 
     /// All partitions there are now.
@@ -86,10 +96,9 @@ impl Discovery {
                     found.extend(topic.partitions().iter().map(|p| (name.clone(), p.id())));
                 }
             }
-            Topics::Pattern(pattern) => {
+            Topics::Pattern(_) => {
                 let metadata = self.client.fetch_metadata(None, TIMEOUT).map_err(|e| self.error(&e))?;
-                let matching = |name: &str| pattern.find(name).is_some_and(|m| m.len() == name.len());
-                for topic in metadata.topics().iter().filter(|t| t.error().is_none() && matching(t.name())) {
+                for topic in metadata.topics().iter().filter(|t| t.error().is_none() && self.topics.have(t.name())) {
                     found.extend(topic.partitions().iter().map(|p| (topic.name().to_owned(), p.id())));
                 }
             }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
 use super::{
-    discovery::Discovery,
+    discovery::{Discovery, Topics},
     offsets::{OffsetsInitializer, TopicPartition, watermarks},
     split::{KafkaSplit, split_owner},
 };
@@ -46,6 +46,8 @@ pub(super) struct KafkaEnumerator {
     /// Ends that the job had before it was restored without one.
     lost: BTreeMap<TopicPartition, i64>,
     found: Arc<Mutex<Vec<KafkaSplit>>>,
+    /// The job may have been restored with other topics than it had.
+    topics: Topics,
     looking: Option<AbortHandle>,
 }
 
@@ -65,6 +67,11 @@ impl KafkaEnumerator {
                 State { known: partitions.clone(), unassigned, ends: None }
             }
         };
+        // What is taken up again later begins at its beginning, as what was never there.
+        state.known.retain(|(topic, _)| discovery.topics.have(topic));
+        if let Some(ends) = &mut state.ends {
+            ends.retain(|(topic, _), _| discovery.topics.have(topic));
+        }
         // A job that has an end already leaves out what came after it had one.
         if !plan.bounded || state.ends.is_none() {
             let new: Vec<_> = partitions.difference(&state.known).cloned().collect();
@@ -78,12 +85,15 @@ impl KafkaEnumerator {
         };
         state.ends = ends;
         let found = Arc::new(Mutex::new(Vec::new()));
+        let topics = discovery.topics.clone();
         let looking = plan.interval.filter(|_| !plan.bounded).map(|interval| {
             let (known, found, waker) = (state.known.clone(), found.clone(), ctx.waker.clone());
             let look = look(Arc::new(discovery), interval, known, found, move || waker.wake());
             ctx.runtime.spawn(look).abort_handle()
         });
-        Ok(KafkaEnumerator { state, lost, found, looking })
+        let mut enumerator = KafkaEnumerator { state, lost, found, topics, looking };
+        enumerator.drop_others();
+        Ok(enumerator)
     }
 }
 
@@ -125,9 +135,11 @@ async fn look(
     loop {
         tokio::time::sleep(interval).await;
         let (asking, have) = (discovery.clone(), known.clone());
-        let asked = tokio::task::spawn_blocking(move || {
-            let new = asking.partitions()?.difference(&have).cloned().collect::<Vec<_>>();
-            asking.earliest_of(new)
+        let (answer, asked) = tokio::sync::oneshot::channel();
+        // A thread of its own: the runtime waits for its own ones when it is shut down.
+        std::thread::spawn(move || {
+            let ask = || asking.earliest_of(asking.partitions()?.difference(&have).cloned().collect());
+            let _ = answer.send(ask());
         });
         match asked.await {
             Ok(Ok(new)) if new.is_empty() => {}
@@ -143,9 +155,28 @@ async fn look(
     }
 }
 
+impl KafkaEnumerator {
+    /// Takes out the splits whose topic the job does not read any more.
+    fn drop_others(&mut self) {
+        let topics = &self.topics;
+        self.state.unassigned.retain(|split| {
+            let read = topics.have(&split.topic);
+            if !read {
+                let KafkaSplit { topic, partition, offset, .. } = split;
+                tracing::warn!(
+                    "{topic}-{partition} is not read any more, from offset {offset} on: its topic has been taken out of \
+                     the job"
+                );
+            }
+            read
+        });
+    }
+}
+
 impl SplitEnumerator<KafkaSplit> for KafkaEnumerator {
     fn add_splits_back(&mut self, splits: Vec<KafkaSplit>) {
         self.state.unassigned.extend(splits);
+        self.drop_others();
         // What was read to an end that is none any more goes on there.
         let open = |at: &TopicPartition, s: &KafkaSplit| s.topic == at.0 && s.partition == at.1;
         for (at, offset) in std::mem::take(&mut self.lost) {
@@ -197,8 +228,15 @@ mod tests {
         assert_eq!(with_end(split(0, Some(9)), None), Some(split(0, None)));
         let known = ends.keys().cloned().collect();
         let state = State { known, unassigned: Vec::new(), ends: None };
-        let mut enumerator = KafkaEnumerator { state, lost: ends, found: Arc::default(), looking: None };
-        enumerator.add_splits_back(vec![split(0, Some(9))]);
+        let mut enumerator = KafkaEnumerator {
+            state,
+            lost: ends,
+            found: Arc::default(),
+            topics: Topics::Named(vec!["t".into()]),
+            looking: None,
+        };
+        let taken_out = KafkaSplit { topic: "u".into(), ..split(0, None) };
+        enumerator.add_splits_back(vec![split(0, Some(9)), taken_out]);
         let read = KafkaSplit { partition: 1, ..split(1, None) };
         assert_eq!(enumerator.state.unassigned, [split(0, Some(9)), read], "the one that was at its end goes on there");
     }

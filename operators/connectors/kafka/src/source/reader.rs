@@ -6,7 +6,7 @@
 //! over.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -27,12 +27,12 @@ use rdkafka::{
 use super::{
     builder::NAME,
     discovery::Client,
-    range::{OffsetOutOfRange, Range, judge, ranges},
+    range::{OffsetOutOfRange, Range, ranges},
     record::{KafkaDeserializationSchema, KafkaRecord},
     split::KafkaSplit,
     tracked::{Tracked, arrival, record},
 };
-use crate::client::{Context, News, Severity, lock, one_line, severity};
+use crate::client::{Closing, Context, News, Severity, lock, one_line, severity};
 
 /// How often to poll without being woken: statistics and errors come in so.
 const PATIENCE: i64 = 100;
@@ -48,12 +48,12 @@ pub(super) struct ReaderOptions {
     pub may_pause: bool,
 }
 
-/// What came of asking for the splits' ranges, by split number.
-type Asked = Arc<Mutex<Option<Result<Option<HashMap<u32, Range>>>>>>;
+/// What came of asking for the splits' ranges: by split number, with the position that was asked about.
+type Asked = Arc<Mutex<Option<Result<Option<Vec<(u32, i64, Range)>>>>>>;
 
 /// Reads the partitions of one subtask.
 pub struct KafkaReader<S: KafkaDeserializationSchema> {
-    consumer: Arc<Client>,
+    consumer: Arc<Closing<Client>>,
     news: Arc<News>,
     options: ReaderOptions,
     schema: S,
@@ -67,6 +67,8 @@ pub struct KafkaReader<S: KafkaDeserializationSchema> {
     /// Offsets by checkpoint, until it is complete.
     snapshots: BTreeMap<CheckpointId, Vec<KafkaSplit>>,
     asked: Option<Asked>,
+    /// There was another error since: its split may have moved after the question.
+    ask_again: bool,
     connected: bool,
     gauges: Gauges,
 }
@@ -98,7 +100,7 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
             records_lost: gauge("recordsLost"),
         };
         Ok(KafkaReader {
-            consumer: Arc::new(consumer),
+            consumer: Arc::new(Closing::new(consumer)),
             news,
             options,
             schema,
@@ -109,6 +111,7 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
             topics: BTreeSet::new(),
             snapshots: BTreeMap::new(),
             asked: None,
+            ask_again: false,
             connected: true,
             gauges,
         })
@@ -138,7 +141,7 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
         if split.ahead || !split.held.is_empty() {
             if split.hold(message) && !split.paused {
                 split.paused = true;
-                split.disturb();
+                split.doubt_until_begun_anew();
                 self.consumer.pause(&one(&split.split)?).map_err(failed)?;
             }
             return Ok(());
@@ -162,8 +165,8 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
                 self.finish(i, out)?;
                 continue;
             }
-            if split.held.is_empty() && std::mem::take(&mut split.paused) {
-                self.consumer.resume(&one(&split.split)?).map_err(failed)?;
+            if split.held.is_empty() && split.paused {
+                begin_anew(&self.consumer, split)?;
             }
             i += 1;
         }
@@ -221,46 +224,52 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
         }
     }
 
-    /// Asks for the range of every split, in the background.
+    /// Asks for the range of every split that is being fetched, in the background. Which one has the error is not
+    /// said: it is one that does not move any more.
     fn ask(&mut self) {
         if self.asked.is_some() {
+            self.ask_again = true;
             return;
         }
         let asked = Asked::default();
         self.asked = Some(asked.clone());
-        let numbers: Vec<_> = self.splits.iter().map(|t| t.number).collect();
-        let splits: Vec<_> = self.splits.iter().map(|t| t.split.clone()).collect();
+        let fetched = self.splits.iter().filter(|t| !t.paused);
+        let (numbers, splits): (Vec<_>, Vec<_>) = fetched.map(|t| (t.number, t.fetching())).unzip();
         let (consumer, waker) = (self.consumer.clone(), self.ctx.waker.clone());
         // A thread of its own: the broker may not answer for long, and others need the runtime's.
         std::thread::spawn(move || {
-            let found = ranges(&consumer, &splits).map(|r| r.map(|r| numbers.into_iter().zip(r).collect()));
+            let about = |found: Vec<Range>| {
+                let asked = numbers.into_iter().zip(&splits).zip(found);
+                asked.map(|((number, split), range)| (number, split.offset, range)).collect()
+            };
+            let found = ranges(&consumer, &splits).map(|r| r.map(about));
             *lock(&asked) = Some(found);
             waker.wake();
         });
     }
 
-    /// Acts on an answer: everything begins anew at its position, or where the policy says.
+    /// Acts on an answer: what has not moved since the question begins anew at its position, or where the policy
+    /// says. What has moved has no error, and is not where it was asked about.
     fn answer(&mut self) -> Result<()> {
         let Some(answer) = self.asked.as_ref().and_then(|a| lock(a).take()) else { return Ok(()) };
         self.asked = None;
+        let again = std::mem::take(&mut self.ask_again);
         let Some(ranges) = answer? else {
             self.ask();
             return Ok(());
         };
-        for i in 0..self.splits.len() {
-            let split = &mut self.splits[i];
-            let Some(range) = ranges.get(&split.number) else { continue };
-            if let Some(jump) = judge(&split.split, *range, self.options.out_of_range)? {
-                split.split.offset = jump.to;
-                self.gauges.records_lost.add(jump.lost);
+        for (number, position, range) in ranges {
+            let Some(split) = self.splits.iter_mut().find(|t| t.number == number) else { continue };
+            if split.paused || split.fetching().offset != position {
+                continue;
             }
-            split.disturb();
-            split.paused = false;
-            split.at_end = false;
-            split.drop_held();
-            let list = one(&split.split)?;
-            self.consumer.incremental_unassign(&list).map_err(failed)?;
-            self.consumer.incremental_assign(&list).map_err(failed)?;
+            if let Some(lost) = split.put_right(range, self.options.out_of_range)? {
+                self.gauges.records_lost.add(lost);
+            }
+            begin_anew(&self.consumer, split)?;
+        }
+        if again {
+            self.ask();
         }
         Ok(())
     }
@@ -283,11 +292,14 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
             self.connected = true;
             tracing::info!("kafka: there is a connection to a broker again");
         }
+        let asking = self.asked.is_some();
         let mut i = 0;
         while let Some(split) = self.splits.get_mut(i) {
             let figures = statistics.partition(&split.split.topic, split.split.partition);
             match figures {
-                Some(figures) if split.take_figures(figures) => self.finish(i, out)?,
+                // While there is a question open only what is emitted may move a split: whatever stands still is begun
+                // anew.
+                Some(figures) if !asking && split.take_figures(figures) => self.finish(i, out)?,
                 _ => i += 1,
             }
         }
@@ -295,6 +307,19 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
         self.gauges.records_lag_max.set(self.splits.iter().map(|t| t.lag).max().unwrap_or(0));
         Ok(())
     }
+}
+
+/// Fetches a split from its position on, whatever librdkafka did with it before. It goes on being paused over an
+/// assignment, and an error that came before a pause is never heard of: so both are ended here.
+fn begin_anew(consumer: &Client, split: &mut Tracked) -> Result<()> {
+    let list = one(&split.fetching())?;
+    if std::mem::take(&mut split.paused) {
+        consumer.resume(&list).map_err(failed)?;
+    }
+    consumer.incremental_unassign(&list).map_err(failed)?;
+    consumer.incremental_assign(&list).map_err(failed)?;
+    split.has_begun_anew();
+    Ok(())
 }
 
 /// One message's values, or its dead letter.

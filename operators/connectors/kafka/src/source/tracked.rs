@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 
 use hurtig_engine::{
+    error::Result,
     metrics::{Gauge, Metrics},
     time::NO_TIMESTAMP,
 };
 use rdkafka::message::{BorrowedMessage, Headers as _, Message, Timestamp};
 
 use super::{
+    range::{OffsetOutOfRange, Range, judge},
     record::{Headers, KafkaRecord, TimestampType},
     split::KafkaSplit,
 };
@@ -20,6 +22,20 @@ const HELD: usize = 1000;
 
 /// The same in bytes.
 const HELD_BYTES: usize = 1 << 20;
+
+/// So many figures are let go by after a split has begun anew: one may be read already, another in the queue, and
+/// librdkafka has the third's interval to begin.
+const OUTDATED: u8 = 3;
+
+/// Whether figures may be older than the last pause or jump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// What was fetched has been thrown away, and the end that was signalled before stands.
+    Paused,
+    /// So many are still not to be trusted.
+    Outdated(u8),
+    None,
+}
 
 /// One partition that is being read.
 pub(super) struct Tracked {
@@ -35,8 +51,8 @@ pub(super) struct Tracked {
     pub paused: bool,
     /// Nothing comes after what is held.
     pub at_end: bool,
-    /// librdkafka's figures may be older than the last pause or jump: they cannot be trusted for positions.
-    disturbed: bool,
+    /// Whether librdkafka's figures can be trusted for positions.
+    doubt: Doubt,
     pub lag: i64,
     pub current_offset: Gauge,
     pub committed_offset: Gauge,
@@ -58,7 +74,7 @@ impl Tracked {
             held_bytes: 0,
             paused: false,
             at_end: false,
-            disturbed: false,
+            doubt: Doubt::None,
             lag: 0,
             current_offset,
             committed_offset,
@@ -69,9 +85,36 @@ impl Tracked {
         self.split.partition == partition && self.split.topic == topic
     }
 
-    /// Notes that librdkafka has thrown away what it had fetched, or is about to.
-    pub fn disturb(&mut self) {
-        self.disturbed = true;
+    /// Notes that librdkafka throws away what it has fetched.
+    pub fn doubt_until_begun_anew(&mut self) {
+        self.doubt = Doubt::Paused;
+    }
+
+    /// Notes that fetching has begun anew, for which librdkafka forgets the end that it had signalled.
+    pub fn has_begun_anew(&mut self) {
+        self.doubt = Doubt::Outdated(OUTDATED);
+        self.at_end = false;
+    }
+
+    /// What librdkafka hands over next: behind what is held.
+    pub fn fetching(&self) -> KafkaSplit {
+        let offset = self.held.back().map_or(self.split.offset, |h| h.offset + 1);
+        KafkaSplit { offset, ..self.split.clone() }
+    }
+
+    /// Goes to where `policy` says if `range` does not have what comes next; then, how many records are lost.
+    pub fn put_right(&mut self, range: Range, policy: OffsetOutOfRange) -> Result<Option<i64>> {
+        if judge(&self.fetching(), range, policy)?.is_none() {
+            return Ok(None);
+        }
+        // What is held comes again if it is still there, and is lost if not.
+        self.held.clear();
+        self.held_bytes = 0;
+        let jump = judge(&self.split, range, policy)?;
+        Ok(jump.map(|jump| {
+            self.split.offset = jump.to;
+            jump.lost
+        }))
     }
 
     /// Keeps a message for later. `true`: that is enough, no more should be fetched.
@@ -89,12 +132,6 @@ impl Tracked {
         Some(held)
     }
 
-    /// Forgets what was kept: it is fetched again.
-    pub fn drop_held(&mut self) {
-        self.held.clear();
-        self.held_bytes = 0;
-    }
-
     /// Whether this offset is not to be read any more.
     pub fn is_beyond(&self, offset: i64) -> bool {
         self.split.stopping.is_some_and(|s| offset >= s)
@@ -106,10 +143,16 @@ impl Tracked {
     ///
     /// At the moment of the figures, when librdkafka's queue was empty, everything before the end that it had
     /// signalled had been handed over, and by now it has been emitted. A pause throws away what was fetched and leaves
-    /// the signal as it was, so that nothing can be learned from it any more.
+    /// the signal as it was, so that nothing can be learned from it until fetching begins anew, and from figures that
+    /// were made until then.
     pub fn take_figures(&mut self, figures: Partition) -> bool {
         let end = if figures.ls_offset >= 0 { figures.ls_offset } else { figures.hi_offset };
-        let all_emitted = !self.disturbed && figures.fetchq_cnt == 0 && self.held.is_empty();
+        let quiet = figures.fetchq_cnt == 0;
+        let all_emitted = self.doubt == Doubt::None && quiet && self.held.is_empty();
+        // Figures that wait in the queue are counted there: of those before now only the oldest can be quiet.
+        if let (Doubt::Outdated(n), true) = (self.doubt, quiet) {
+            self.doubt = if n > 1 { Doubt::Outdated(n - 1) } else { Doubt::None };
+        }
         if all_emitted && figures.eof_offset > self.split.offset {
             self.split.offset = figures.eof_offset;
         }
@@ -209,8 +252,32 @@ mod tests {
         assert_eq!((t.split.offset, t.lag), (12, 0));
         // What was fetched before a pause is thrown away.
         let mut t = tracked(10, Some(12));
-        t.disturb();
-        assert!(!t.take_figures(figures(0, 12)));
+        t.doubt_until_begun_anew();
+        for _ in 0..10 {
+            assert!(!t.take_figures(figures(0, 12)));
+        }
         assert_eq!(t.split.offset, 10);
+        // Fetched again: figures from before that may still come, then they are believed again.
+        t.has_begun_anew();
+        for quiet in [0, 1, 0, 1, 0] {
+            assert!(!t.take_figures(figures(quiet, 12)));
+        }
+        assert_eq!(t.split.offset, 10);
+        assert!(t.take_figures(figures(0, 12)));
+        assert_eq!(t.split.offset, 12);
+    }
+
+    #[test]
+    fn what_is_held_is_not_lost_when_its_successor_is_there() {
+        let held = |offset| Held { offset, timestamp: None, key: None, value: None, headers: Vec::new() };
+        let mut t = tracked(4, None);
+        t.held.extend([held(4), held(9)]);
+        assert_eq!(t.fetching().offset, 10);
+        let range = |low| Range { low, high: 20 };
+        assert_eq!(t.put_right(range(10), OffsetOutOfRange::Fail).expect("there"), None);
+        assert_eq!((t.split.offset, t.held.len()), (4, 2));
+        t.put_right(range(12), OffsetOutOfRange::Fail).expect_err("lost");
+        assert_eq!(t.put_right(range(12), OffsetOutOfRange::Earliest).expect("a jump"), Some(8));
+        assert_eq!((t.split.offset, t.held.len()), (12, 0));
     }
 }

@@ -103,6 +103,63 @@ fn splits_that_are_paused_and_resumed_give_each_record_once_and_in_order() {
     }
 }
 
+/// Errors that only mean to look again come while splits move, are paused, and stand still: each record comes once,
+/// and every split comes to its end.
+#[test]
+fn errors_that_turn_out_to_be_none_neither_lose_nor_double() {
+    for topics in [vec!["t"], vec!["t", "u"]] {
+        let all: Vec<_> = topics.iter().map(|t| (*t, 2)).collect();
+        let mock = mock(&all);
+        let source = KafkaSource::builder().bootstrap_servers(mock.bootstrap_servers()).topics(topics.clone());
+        let source = source.property("statistics.interval.ms", "50").property("fetch.max.bytes", "20000");
+        let source = source.property("message.max.bytes", "20000").property("fetch.message.max.bytes", "2000");
+        let source = source.value_only(JsonFormat::<u64>::new()).bounded().build().expect("a source");
+        let mut splits = Vec::new();
+        for (topic, partition) in topics.iter().flat_map(|t| [(*t, 0), (*t, 1)]) {
+            fill(&mock, topic, partition, 0..5000);
+            splits.push(KafkaSplit { topic: topic.into(), ..split(partition, 0, 5000) });
+        }
+        let mut harness = SourceHarness::with_splits(&source, splits.clone()).expect("a reader");
+        let mut out = Uneven::default();
+        let mut errors = 0;
+        while out.finished.len() < splits.len() {
+            harness.reader.poll(100, &mut out).expect("read");
+            let read: usize = out.read.values().map(Vec::len).sum();
+            if read / 2000 > errors {
+                errors += 1;
+                let error = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+                mock.request_errors(rdkafka::types::RDKafkaApiKey::Fetch, &[error]);
+            }
+        }
+        assert!(errors > 2, "{errors}");
+        for number in 0..splits.len() {
+            let all: Vec<_> = (0..5000u64).map(|n| (n, n)).collect();
+            assert!(out.read[&(number as u32)] == all, "split {number} of {topics:?}");
+        }
+    }
+}
+
+/// Commits that nobody answers are not waited for: a job could not be cancelled meanwhile.
+#[test]
+fn a_reader_whose_broker_is_gone_ends() {
+    let mock = mock(&[("t", 1)]);
+    fill(&mock, "t", 0, 0..10);
+    let source = KafkaSource::builder().bootstrap_servers(mock.bootstrap_servers()).topics(["t"]).group_id("g");
+    // Longer than anybody waits for a test.
+    let source = source.property("session.timeout.ms", "3600000").property("max.poll.interval.ms", "3600000");
+    let source = source.value_only(JsonFormat::<u64>::new()).build().expect("a source");
+    let splits = vec![KafkaSplit { stopping: None, ..split(0, 0, 0) }];
+    let mut harness = SourceHarness::with_splits(&source, splits).expect("a reader");
+    let mut out = Uneven::default();
+    while out.read.get(&0).map_or(0, Vec::len) < 10 {
+        harness.reader.poll(100, &mut out).expect("read");
+    }
+    drop(mock);
+    harness.reader.snapshot(1).expect("positions");
+    harness.reader.checkpoint_complete(1);
+    drop(harness);
+}
+
 #[test]
 fn starting_offsets_are_numbers_from_the_first_start_on() {
     let mock = mock(&[("t", 2), ("other", 1), ("empty", 1)]);
