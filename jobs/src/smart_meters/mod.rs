@@ -1,12 +1,12 @@
 //! The talk's smart-meter job, in one process.
 //!
 //! ```text
-//! generator, files, ┐  Message    TimestreamPayload
+//! generator, files, ┐   Message    TimestreamPayload
 //! Kinesis, Kafka ───┴─▶ readings ─▶ MapToTimestreamPayload ─┬─▶ RawLake       <lake>/raw       JSON lines, as read
-//!                                                    ├─▶ ReadingsLake  <lake>/typed/readings      Parquet
-//!                                                    └─▶ OffsetFutureTimestreamPoints ─┬─▶ OutsideWindow
-//!                                                             by meter                 ├─▶ WriteOnce ─▶ time-series store
-//!   whatever cannot be used, from any of them ─▶ dead letters                          └─▶ sums by minute and by hour ─▶ <lake>/typed
+//!                                                           ├─▶ ReadingsLake  <lake>/typed/readings      Parquet
+//!                                                           └─▶ OffsetFutureTimestreamPoints ─┬─▶ OutsideWindow
+//!                                                                    by meter                 ├─▶ WriteOnce ─▶ time-series store
+//!   whatever cannot be used, from any of them ─▶ dead letters                                 └─▶ sums by minute and by hour ─▶ <lake>/typed
 //! ```
 //!
 //! The operators' names are those of the job on AWS that the talk shows
