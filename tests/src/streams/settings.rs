@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// Which streams
-    #[arg(value_enum, default_values = ["kinesis", "kinesalite"])]
+    #[arg(value_enum, default_values = ["kinesis", "kinesalite", "kafka"])]
     pub cases: Vec<Case>,
 
     /// About how many readings are sent

@@ -25,3 +25,8 @@ fn every_reading_arrives_once_while_kinesis_is_resharded_and_restarted() {
 fn every_reading_arrives_once_while_kinesalite_is_killed() {
     holds(Case::Kinesalite, &[Server::Kinesis], 30_000);
 }
+
+#[test]
+fn every_reading_arrives_once_while_kafka_grows_and_is_killed() {
+    holds(Case::Kafka, &[Server::Kafka], 40_000);
+}
