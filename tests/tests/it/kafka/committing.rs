@@ -102,3 +102,18 @@ fn whoever_comes_later_fences_the_other_and_nothing_is_published_twice() {
     third.commit_savepoint(&[one.concat(), other[1].clone()].concat()).expect("nothing to do");
     must_be(&kafka, 0..500);
 }
+
+#[test]
+fn a_commits_topic_that_forgets_is_refused() {
+    if left_out(&[Server::Kafka]) {
+        return;
+    }
+    let _alone = alone();
+    let kafka = Kafka::start().expect("a broker");
+    kafka.create_topic("out", 1).expect("a topic");
+    // As a broker makes one of its own accord.
+    kafka.create_topic("hurtig-commits", 1).expect("a topic");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let e = committer(&kafka, "job", &runtime).remove_orphans().expect_err("it deletes").to_string();
+    assert!(e.contains("'hurtig-commits' has cleanup.policy=delete") && !e.contains('\n'), "{e}");
+}
