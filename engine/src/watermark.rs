@@ -402,6 +402,7 @@ mod tests {
         b.add(1, NO_TIMESTAMP, 0);
         a.on_event(0, 5_000, NO_TIMESTAMP);
         b.on_event(1, 100_000, NO_TIMESTAMP);
+        assert!(b.has_to_wait(1, false), "the other has not said anything");
         assert!(!a.has_to_wait(0, false) && b.has_to_wait(1, false));
         a.watermark(1_000);
         assert_eq!(a.watermark(61_000), None);
