@@ -16,7 +16,7 @@
 //!     kwh: f64,
 //! }
 //!
-//! let sink = KinesisSink::new("readings", JsonFormat::new(), |r: &Reading| r.meter_id.clone())
+//! let sink = KinesisSink::new("readings", JsonFormat::<Reading>::new(), |r: &Reading| r.meter_id.clone())
 //!     .aggregate() // many readings in a record, in the KPL's format
 //!     .with_dedup_key(|r: &Reading| r.time.to_string());
 //! // stream.sink_to(sink)
