@@ -248,13 +248,13 @@ impl Master {
             if fresh && manifest.is_none() {
                 self.first.insert(source.uid.clone(), enumerator.snapshot()?);
             }
-            let mut newest = HashMap::new();
-            if let Some(manifest) = manifest {
-                let mut back = Vec::new();
-                for (id, bytes, time) in restore::splits(manifest, &source.uid)? {
-                    newest.insert(id, time);
-                    back.push(bytes);
-                }
+            let (mut newest, mut back) = (HashMap::new(), Vec::new());
+            for (id, bytes, time) in manifest.map_or(Ok(Vec::new()), |m| restore::splits(m, &source.uid))? {
+                newest.insert(id, time);
+                back.push(bytes);
+            }
+            // With its first state as with a checkpoint's, an enumerator is told what nobody has read.
+            if manifest.is_some() || !fresh {
                 enumerator.add_splits_back(back)?;
             }
             let uid = source.uid.clone();
