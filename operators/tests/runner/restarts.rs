@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use hurtig_engine::runner::{JobState, LocalRunner, RestartStrategy, Restore};
+use hurtig_engine::{
+    runner::{JobState, LocalRunner, RestartStrategy, Restore},
+    source::{Boundedness, EnumeratorContext, ReaderContext, Source, SplitEnumerator},
+};
 use hurtig_operators::{connectors::json_files::JsonFilesSink, prelude::*};
 use hurtig_state::BackendKind;
 
@@ -201,4 +204,54 @@ fn a_job_without_a_checkpoint_interval_commits_at_its_end() {
     let result = handle.wait_timeout(Duration::from_secs(60)).unwrap().expect("it ends by itself");
     assert_eq!(result.status.checkpoints.counts.completed, 1);
     out.must_be(&expected_ordinals(100), "at its end");
+}
+
+/// Counts how often its enumerator was made with nothing restored.
+struct Begun {
+    numbers: Numbers,
+    afresh: Arc<AtomicU64>,
+}
+
+impl Source for Begun {
+    type Item = u64;
+    type Split = <Numbers as Source>::Split;
+    type Reader = <Numbers as Source>::Reader;
+
+    fn enumerator(
+        &self,
+        ctx: EnumeratorContext,
+        restored: Option<Vec<u8>>,
+    ) -> Result<Box<dyn SplitEnumerator<Self::Split>>> {
+        self.afresh.fetch_add(u64::from(restored.is_none()), SeqCst);
+        self.numbers.enumerator(ctx, restored)
+    }
+
+    fn reader(&self, ctx: ReaderContext) -> Result<Self::Reader> {
+        self.numbers.reader(ctx)
+    }
+
+    fn boundedness(&self) -> Boundedness {
+        self.numbers.boundedness()
+    }
+}
+
+#[test]
+fn a_restart_before_the_first_checkpoint_begins_with_the_first_enumerator() {
+    let dir = tempfile::tempdir().unwrap();
+    let (afresh, records) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let env = Environment::new("begun");
+    let numbers = Numbers { splits: 2, per_split: 500, pace: Pace::Free };
+    let out = Committed::<u64>::default();
+    env.from_source(Begun { numbers, afresh: afresh.clone() }, WatermarkStrategy::no_watermarks(), "numbers")
+        .map(move |n| {
+            assert_ne!(records.fetch_add(1, SeqCst), 100, "user code gives up once");
+            n
+        })
+        .sink_to(out.clone());
+    let mut config = config(dir.path(), BackendKind::Heap);
+    config.checkpoints.interval = None;
+    let result = LocalRunner::submit(env.graph().unwrap(), config).unwrap().wait().unwrap();
+    assert_eq!((result.state, result.status.restarts), (JobState::Finished, 1));
+    out.must_be(&(0..500).flat_map(|n| [n, n]).collect::<Vec<_>>(), "each record once");
+    assert_eq!(afresh.load(SeqCst), 1, "what \"latest\" was at the first start, it still is");
 }
