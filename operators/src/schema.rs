@@ -2,8 +2,8 @@
 //!
 //! A connector that carries messages (Kinesis, Kafka) knows nothing of what is in them; a
 //! [`DeserializationSchema`] makes values of a message, a [`SerializationSchema`] a message of a
-//! value. Both are Flink's words. What a message is not good for is said in one line, which goes
-//! to the dead letters together with the message.
+//! value. Both are Flink's words. A [`SchemaError`] says why not, in one line: what is refused goes to
+//! the dead letters together with that line; where nothing is wrong with it, the job fails instead.
 //!
 //! What needs nothing else is here: [`JsonFormat`], [`CsvFormat`], [`RawFormat`] and
 //! [`TextFormat`]. Avro and Protobuf, with or without a schema registry, are in `hurtig-formats`.
@@ -19,16 +19,18 @@
 //! let mut message = Vec::new();
 //! json.serialize(&values[0], &mut message)?;
 //! assert_eq!(message, br#"["a",1.5]"#);
-//! # Ok::<(), String>(())
+//! # Ok::<(), hurtig_operators::schema::SchemaError>(())
 //! ```
 
 mod csv;
+mod error;
 mod json;
 mod raw;
 
 use hurtig_engine::record::Data;
 
 pub use csv::CsvFormat;
+pub use error::SchemaError;
 pub use json::JsonFormat;
 pub use raw::{RawFormat, TextFormat};
 
@@ -39,16 +41,14 @@ pub trait DeserializationSchema: Clone + Send + Sync + 'static {
 
     /// Appends what the message holds to `out`: none, one or many values.
     ///
-    /// `Err` gives the reason in one line, for which the whole message goes to the dead letters;
-    /// then nothing of it was appended.
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Self::Item>) -> Result<(), String>;
+    /// After an `Err` nothing of the message was appended.
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Self::Item>) -> Result<(), SchemaError>;
 }
 
 /// Flink's `SerializationSchema`: a value becomes the bytes of one message.
 pub trait SerializationSchema<T>: Clone + Send + Sync + 'static {
     /// Appends the message's bytes to `out`.
     ///
-    /// `Err` gives the reason in one line, for which the record goes to the dead letters; what was
-    /// appended until then is taken off again by the caller.
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String>;
+    /// What was appended before an `Err` is taken off again by the caller.
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError>;
 }

@@ -1,7 +1,7 @@
 //! What a stream's message holds: one flat JSON object, or several one after the other, as the talk's
 //! batch path puts them on the stream (`{…}{…}` without anything in between) or as lines.
 
-use hurtig_operators::schema::DeserializationSchema;
+use hurtig_operators::schema::{DeserializationSchema, SchemaError};
 use memchr::memmem;
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ pub struct StreamLines;
 impl DeserializationSchema for StreamLines {
     type Item = Vec<u8>;
 
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Vec<u8>>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Vec<u8>>) -> Result<(), SchemaError> {
         let message = message.trim_ascii();
         // Nearly always one object: nothing to take apart.
         if memmem::find(message, b"}{").is_none() && memchr::memchr(b'\n', message).is_none() {

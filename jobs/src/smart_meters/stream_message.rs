@@ -1,7 +1,7 @@
 //! A row of the time series as a message of a stream: the flat JSON object that the job itself reads, so
 //! that one job's output is the next one's input.
 
-use hurtig_operators::schema::SerializationSchema;
+use hurtig_operators::schema::{SchemaError, SerializationSchema};
 use serde::ser::{SerializeMap, Serializer as _};
 
 use super::time_series::TimeSeriesRecord;
@@ -15,7 +15,7 @@ pub struct FlatJson;
 const MS: i64 = 1_000_000;
 
 impl SerializationSchema<TimeSeriesRecord> for FlatJson {
-    fn serialize(&mut self, row: &TimeSeriesRecord, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, row: &TimeSeriesRecord, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         let mut json = serde_json::Serializer::new(out);
         let mut write = || {
             let mut map = json.serialize_map(None)?;
@@ -31,7 +31,7 @@ impl SerializationSchema<TimeSeriesRecord> for FlatJson {
             map.serialize_entry(&*row.measure.name, &row.measure.value)?;
             map.end()
         };
-        write().map_err(|e: serde_json::Error| e.to_string())
+        write().map_err(|e: serde_json::Error| e.to_string().into())
     }
 }
 

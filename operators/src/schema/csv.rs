@@ -7,7 +7,7 @@ use csv_core::ReadRecordResult;
 use hurtig_engine::record::Data;
 use serde::Serialize;
 
-use super::{DeserializationSchema, SerializationSchema, raw::text};
+use super::{DeserializationSchema, SchemaError, SerializationSchema, raw::text};
 
 /// CSV, read into the job's own type by serde.
 ///
@@ -32,8 +32,8 @@ use super::{DeserializationSchema, SerializationSchema, raw::text};
 /// assert_eq!(readings[1], Reading { meter: "m;8".into(), kwh: None });
 ///
 /// let reason = csv.deserialize(b"kwh;meter\n1;a\nx;b", &mut readings).unwrap_err();
-/// assert_eq!(reason, "line 3, column 'kwh': 'x' is not what is expected there: invalid float literal");
-/// # Ok::<(), String>(())
+/// assert_eq!(reason.to_string(), "line 3, column 'kwh': 'x' is not what is expected there: invalid float literal");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct CsvFormat<T> {
     delimiter: u8,
@@ -208,19 +208,19 @@ impl Row {
 impl<T: Data> DeserializationSchema for CsvFormat<T> {
     type Item = T;
 
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), SchemaError> {
         let text = text(message)?;
         let before = out.len();
         let read = self.rows(text, out);
         if read.is_err() {
             out.truncate(before);
         }
-        read
+        Ok(read?)
     }
 }
 
 impl<T: Serialize + 'static> SerializationSchema<T> for CsvFormat<T> {
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         let start = out.len();
         let named = !matches!(self.names, Names::None);
         let refused = |e: csv::Error| format!("the record cannot be written as CSV: {e}");
@@ -237,7 +237,7 @@ impl<T: Serialize + 'static> SerializationSchema<T> for CsvFormat<T> {
             let header = self.row.read(&mut self.core, &out[start..], &mut self.record).map(<[u8]>::len);
             if self.record != *names {
                 let (own, given) = (list(&self.record), list(names));
-                return Err(format!("the record's fields are {own}, and the columns {given}: name them alike"));
+                return Err(format!("the record's fields are {own}, and the columns {given}: name them alike").into());
             }
             let header = out.len() - start - header.unwrap_or_default();
             out.drain(start..start + header);

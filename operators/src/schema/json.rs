@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-use super::{DeserializationSchema, SerializationSchema, raw::text};
+use super::{DeserializationSchema, SchemaError, SerializationSchema, raw::text};
 use crate::connectors::files::json_lane;
 
 /// JSON, read into the job's own type by serde.
@@ -53,7 +53,7 @@ impl<T: Data> DeserializationSchema for JsonFormat<T> {
     type Item = T;
 
     #[inline]
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), SchemaError> {
         let text = text(message)?;
         let before = out.len();
         let mut at = blanks(text, 0);
@@ -68,7 +68,7 @@ impl<T: Data> DeserializationSchema for JsonFormat<T> {
                     Err((what, byte)) => {
                         let number = out.len() - before + 1;
                         out.truncate(before);
-                        return Err(not_json(&what, number, at + byte));
+                        return Err(not_json(&what, number, at + byte).into());
                     }
                 },
             };
@@ -81,7 +81,7 @@ impl<T: Data> DeserializationSchema for JsonFormat<T> {
 
 impl<T: Serialize + 'static> SerializationSchema<T> for JsonFormat<T> {
     #[inline]
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         serde_json::to_writer(&mut *out, value).map_err(|e| format!("the record cannot be written as JSON: {e}"))?;
         if self.line_ends {
             out.push(b'\n');

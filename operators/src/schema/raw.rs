@@ -1,6 +1,6 @@
 //! Messages as they are: bytes, or text.
 
-use super::{DeserializationSchema, SerializationSchema};
+use super::{DeserializationSchema, SchemaError, SerializationSchema};
 
 /// A message is its bytes, whatever they are. Writes anything that is bytes or text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -9,14 +9,14 @@ pub struct RawFormat;
 impl DeserializationSchema for RawFormat {
     type Item = Vec<u8>;
 
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Vec<u8>>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<Vec<u8>>) -> Result<(), SchemaError> {
         out.push(message.to_vec());
         Ok(())
     }
 }
 
 impl<T: AsRef<[u8]>> SerializationSchema<T> for RawFormat {
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         out.extend_from_slice(value.as_ref());
         Ok(())
     }
@@ -30,14 +30,14 @@ pub struct TextFormat;
 impl DeserializationSchema for TextFormat {
     type Item = String;
 
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<String>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<String>) -> Result<(), SchemaError> {
         out.push(text(message)?.to_owned());
         Ok(())
     }
 }
 
 impl<T: AsRef<str>> SerializationSchema<T> for TextFormat {
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         out.extend_from_slice(value.as_ref().as_bytes());
         Ok(())
     }

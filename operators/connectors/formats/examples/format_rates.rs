@@ -5,7 +5,7 @@
 use std::{hint::black_box, time::Instant};
 
 use hurtig_formats::{AvroFormat, ProstFormat, ProtobufFormat, ProtobufSchema};
-use hurtig_operators::schema::{CsvFormat, DeserializationSchema, JsonFormat, SerializationSchema};
+use hurtig_operators::schema::{CsvFormat, DeserializationSchema, JsonFormat, SchemaError, SerializationSchema};
 use serde::{Deserialize, Serialize};
 
 const MESSAGES: usize = 1_000_000;
@@ -31,7 +31,7 @@ const PROTO: &str = r#"syntax = "proto3"; message Reading {
     string meter = 1; int64 time = 2; double kwh = 3; string region = 4; bool estimated = 5; }"#;
 
 /// Runs both ways; one thread is busy all the time, so that its seconds are CPU seconds.
-fn rate<F>(name: &str, mut format: F) -> Result<(), String>
+fn rate<F>(name: &str, mut format: F) -> Result<(), SchemaError>
 where
     F: DeserializationSchema<Item = Reading> + SerializationSchema<Reading>,
 {
@@ -63,7 +63,7 @@ where
     }
     let read = begun.elapsed().as_secs_f64();
     if out != readings {
-        return Err(format!("{name}: what was written is not what was read"));
+        return Err(format!("{name}: what was written is not what was read").into());
     }
     let mut message = Vec::new();
     #[allow(clippy::disallowed_methods, reason = "it measures")]

@@ -16,7 +16,7 @@ use std::{marker::PhantomData, path::Path, sync::Arc};
 
 use apache_avro::{Schema, rabin::Rabin};
 use hurtig_engine::record::Data;
-use hurtig_operators::schema::{DeserializationSchema, SerializationSchema};
+use hurtig_operators::schema::{DeserializationSchema, SchemaError, SerializationSchema};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ use crate::{
 /// avro.deserialize(&message, &mut readings)?;
 /// assert_eq!(readings[0].kwh, Some(1.5));
 /// let reason = avro.deserialize(&message[..6], &mut readings).unwrap_err();
-/// assert_eq!(reason, "byte 5: field 'kwh': the message ends inside a double");
+/// assert_eq!(reason.to_string(), "byte 5: field 'kwh': the message ends inside a double");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct AvroFormat<T> {
@@ -171,7 +171,7 @@ impl<T: Data> DeserializationSchema for AvroFormat<T> {
     type Item = T;
 
     #[inline]
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), SchemaError> {
         match &mut self.framing {
             Framing::Plain { writer } => out.push(read(writer, message, 0)?),
             Framing::SingleObject { writers, .. } => {
@@ -195,7 +195,7 @@ impl<T: Data> DeserializationSchema for AvroFormat<T> {
 
 impl<T: Serialize + 'static> SerializationSchema<T> for AvroFormat<T> {
     #[inline]
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         match &self.framing {
             Framing::Plain { .. } => {}
             Framing::SingleObject { own, .. } => {
@@ -209,7 +209,7 @@ impl<T: Serialize + 'static> SerializationSchema<T> for AvroFormat<T> {
         }
         let plan = &self.reader.own;
         let written = value.serialize(Writing { plan, node: plan.root, out });
-        written.map_err(|e| format!("the record cannot be written as Avro: {e}"))
+        written.map_err(|e| format!("the record cannot be written as Avro: {e}").into())
     }
 }
 

@@ -8,7 +8,7 @@ mod typed;
 use std::marker::PhantomData;
 
 use hurtig_engine::record::Data;
-use hurtig_operators::schema::{DeserializationSchema, SerializationSchema};
+use hurtig_operators::schema::{DeserializationSchema, SchemaError, SerializationSchema};
 use prost_reflect::{DynamicMessage, prost::Message};
 use serde::Serialize;
 
@@ -86,7 +86,7 @@ impl<T> ProtobufFormat<T> {
 impl<T: Data> DeserializationSchema for ProtobufFormat<T> {
     type Item = T;
 
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<T>) -> Result<(), SchemaError> {
         let data = self.framing.strip(message, self.schema.name())?;
         let decoded = DynamicMessage::decode(self.schema.message().clone(), data);
         let decoded = decoded.map_err(|e| schema::undecodable(&e, self.schema.name()))?;
@@ -97,10 +97,10 @@ impl<T: Data> DeserializationSchema for ProtobufFormat<T> {
 }
 
 impl<T: Serialize + 'static> SerializationSchema<T> for ProtobufFormat<T> {
-    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         self.framing.put(&self.schema, out)?;
         let message = ser::message(self.schema.message(), value);
         let message = message.map_err(|e| format!("the record cannot be written as {}: {e}", self.schema.name()))?;
-        message.encode(out).map_err(|e| e.to_string())
+        message.encode(out).map_err(|e| e.to_string().into())
     }
 }

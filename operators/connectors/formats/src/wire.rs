@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use hurtig_operators::schema::SchemaError;
+
 use crate::{
     error::Result,
     registry::{RegisteredSchema, SchemaRegistry},
@@ -49,46 +51,46 @@ impl<P> Writers<P> {
         Writers { registry, known: HashMap::new(), missing: HashMap::new() }
     }
 
-    /// What `make` made of the schema `id`, which the registry is asked for the first time.
-    ///
-    /// # Panics
-    ///
-    /// If the registry cannot be asked. The message may be good, so that it must not go to the dead
-    /// letters; the panic fails the job, which goes on from its last checkpoint.
+    /// What `make` made of the schema `id`, which the registry is asked for the first time. Where it
+    /// cannot be asked, nothing is wrong with the message.
     #[inline]
     pub fn get(
         &mut self,
         id: u32,
         make: impl FnOnce(&RegisteredSchema) -> Result<P, String>,
-    ) -> Result<Arc<P>, String> {
+    ) -> Result<Arc<P>, SchemaError> {
         match self.known.get(&id) {
-            Some(known) => known.clone(),
+            Some(known) => Ok(known.clone()?),
             None => self.ask(id, make),
         }
     }
 
     #[cold]
-    fn ask(&mut self, id: u32, make: impl FnOnce(&RegisteredSchema) -> Result<P, String>) -> Result<Arc<P>, String> {
+    fn ask(
+        &mut self,
+        id: u32,
+        make: impl FnOnce(&RegisteredSchema) -> Result<P, String>,
+    ) -> Result<Arc<P>, SchemaError> {
         let url = self.registry.url().to_owned();
         if let Some(left) = self.missing.get_mut(&id).filter(|left| **left > 0) {
             *left -= 1;
-            return Err(not_there(id, &url));
+            return Err(not_there(id, &url).into());
         }
         match self.registry.schema(id) {
             Ok(Some(schema)) => {
                 self.missing.remove(&id);
                 let made = make(&schema).map(Arc::new).map_err(|e| format!("schema {id} of {url}: {e}"));
                 self.known.insert(id, made.clone());
-                made
+                Ok(made?)
             }
             Ok(None) => {
                 if self.missing.len() >= MAX_MISSING {
                     self.missing.clear();
                 }
                 self.missing.insert(id, ASK_AGAIN);
-                Err(not_there(id, &url))
+                Err(not_there(id, &url).into())
             }
-            Err(e) => panic!("{e}"),
+            Err(e) => Err(SchemaError::Unavailable(e.to_string())),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! sees each record once.
 
 use compact_str::CompactString;
-use hurtig_operators::connectors::files::CsvRow;
+use hurtig_operators::{connectors::files::CsvRow, schema::SchemaError};
 use serde::{
     Deserialize, Serialize,
     de::{Deserializer as _, IgnoredAny, MapAccess, Visitor},
@@ -86,7 +86,7 @@ const NO_MEASURES: [&str; 6] = ["arrival_time", "measure_name", "stdorToU", "Aco
 impl FileSchema for Messages {
     type Item = Message;
 
-    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<Message>) -> Result<(), String> {
+    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<Message>) -> Result<(), SchemaError> {
         let id = record.id();
         match record.body() {
             Body::Line(line) => {
@@ -96,8 +96,8 @@ impl FileSchema for Messages {
                 Ok(())
             }
             Body::Row(row) => match self.rows {
-                RowForm::Readings => self.readings(&row, id, out),
-                RowForm::Row => self.row(&row, id, out),
+                RowForm::Readings => Ok(self.readings(&row, id, out)?),
+                RowForm::Row => Ok(self.row(&row, id, out)?),
             },
         }
     }

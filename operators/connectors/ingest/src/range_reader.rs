@@ -8,7 +8,10 @@ use hurtig_engine::{
     source::SourceOutput,
     time::NO_TIMESTAMP,
 };
-use hurtig_operators::connectors::files::{CsvColumns, CsvRow};
+use hurtig_operators::{
+    connectors::files::{CsvColumns, CsvRow},
+    schema::SchemaError,
+};
 
 use crate::{
     fetch::{Fetch, Fetched},
@@ -167,7 +170,7 @@ impl<S: FileSchema> RangeReader<S> {
             } else if !self.split.aligned {
                 self.align()
             } else {
-                self.record(&mut records, out)
+                self.record(&mut records, out)?
             };
             if !starved {
                 continue;
@@ -191,14 +194,14 @@ impl<S: FileSchema> RangeReader<S> {
 
     /// One step on; `true`: more bytes are needed.
     #[inline]
-    fn record<O: SourceOutput<S::Item>>(&mut self, records: &mut usize, out: &mut O) -> bool {
+    fn record<O: SourceOutput<S::Item>>(&mut self, records: &mut usize, out: &mut O) -> Result<bool> {
         // What is behind a broken place in a gzip stream is not known: its last line is no record.
         let last = self.last && self.broken.is_none();
         match self.rules.step(&self.window[self.at..], last) {
             Step::Blank(n) => self.pass(n),
             Step::Record(n) => {
                 let from = self.at;
-                self.decode(from, n, out);
+                self.decode(from, n, out)?;
                 *records += 1;
                 self.pass(n);
             }
@@ -212,19 +215,19 @@ impl<S: FileSchema> RangeReader<S> {
             Step::Overlong => {
                 self.endless = Some((self.window[self.at..][..KEPT.min(self.window.len() - self.at)].to_vec(), 0));
             }
-            Step::Starved => return true,
+            Step::Starved => return Ok(true),
         }
-        false
+        Ok(false)
     }
 
-    fn decode<O: SourceOutput<S::Item>>(&mut self, from: usize, length: usize, out: &mut O) {
+    fn decode<O: SourceOutput<S::Item>>(&mut self, from: usize, length: usize, out: &mut O) -> Result<()> {
         let raw = &self.window[from..from + length];
         let offset = self.split.position;
         let body = match &self.columns {
             None => {
                 let line = raw.strip_suffix(b"\r").unwrap_or(raw);
                 if line.trim_ascii().is_empty() {
-                    return;
+                    return Ok(());
                 }
                 Ok(Body::Line(line))
             }
@@ -242,7 +245,7 @@ impl<S: FileSchema> RangeReader<S> {
                 }
             }
         };
-        let result = body.and_then(|body| {
+        let result = body.map_err(SchemaError::from).and_then(|body| {
             let record = FileRecord { file: &self.split.file, hash: self.hash, offset, body };
             self.schema.deserialize(&record, &mut self.values)
         });
@@ -252,11 +255,13 @@ impl<S: FileSchema> RangeReader<S> {
                     out.emit(self.number, offset, NO_TIMESTAMP, value);
                 }
             }
-            Err(reason) => {
+            Err(e) => {
+                let reason = e.refused_or(|reason| Error::source(NAME, reason))?;
                 self.values.clear();
                 out.dead_letter(self.number, offset, NO_TIMESTAMP, raw, &reason);
             }
         }
+        Ok(())
     }
 
     /// Looks for the first record: behind the next line end, from the byte before the range on.

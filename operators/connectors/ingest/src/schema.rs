@@ -5,7 +5,7 @@ use std::{marker::PhantomData, sync::Arc};
 use hurtig_engine::record::Data;
 use hurtig_operators::{
     connectors::files::{CsvColumns, CsvOptions, CsvRow},
-    schema::DeserializationSchema,
+    schema::{DeserializationSchema, SchemaError},
 };
 
 use crate::split::FileVersion;
@@ -76,9 +76,9 @@ pub trait FileSchema: Clone + Send + Sync + 'static {
     /// What is made.
     type Item: Data;
 
-    /// Appends what `record` holds: nothing, one, or many. `Err(reason)`: the record goes to the
-    /// dead letters with this reason, and nothing of it must have been appended.
-    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<Self::Item>) -> Result<(), String>;
+    /// Appends what `record` holds: nothing, one, or many. Refused: the record goes to the dead letters, and
+    /// nothing of it must have been appended.
+    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<Self::Item>) -> Result<(), SchemaError>;
 
     /// What a CSV file's columns mean, by their names. `Err(reason)`: no row of such a file can be
     /// understood, each range of it is one dead letter.
@@ -94,7 +94,7 @@ pub struct Lines<D>(pub D);
 impl<D: DeserializationSchema> FileSchema for Lines<D> {
     type Item = D::Item;
 
-    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<D::Item>) -> Result<(), String> {
+    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<D::Item>) -> Result<(), SchemaError> {
         match record.body {
             Body::Line(line) => self.0.deserialize(line, out),
             Body::Row(_) => Err("a CSV row where a line was expected; read the file as lines (`format`)".into()),
@@ -109,7 +109,7 @@ pub struct FromFn<T, F> {
 }
 
 impl<T, F> FromFn<T, F> {
-    /// `function` appends what a record holds.
+    /// `function` appends what a record holds, or says why it goes to the dead letters.
     pub fn new(function: F) -> Self {
         FromFn { function: Arc::new(function), item: PhantomData }
     }
@@ -128,7 +128,7 @@ where
 {
     type Item = T;
 
-    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<T>) -> Result<(), String> {
-        (self.function)(record, out)
+    fn deserialize(&mut self, record: &FileRecord<'_>, out: &mut Vec<T>) -> Result<(), SchemaError> {
+        Ok((self.function)(record, out)?)
     }
 }

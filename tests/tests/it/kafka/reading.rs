@@ -10,7 +10,10 @@ use hurtig_kafka::{
     KafkaDeserializationSchema, KafkaRecord, KafkaSource, KafkaSourceBuilder, KafkaSplit, OffsetOutOfRange,
     OffsetsInitializer, TimestampType,
 };
-use hurtig_operators::connectors::testing::{Output, SourceHarness, enumerator_context};
+use hurtig_operators::{
+    connectors::testing::{Output, SourceHarness, enumerator_context},
+    schema::SchemaError,
+};
 use hurtig_tests::servers::{Kafka, Server, left_out};
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -31,7 +34,7 @@ struct AllOfIt;
 impl KafkaDeserializationSchema for AllOfIt {
     type Item = String;
 
-    fn deserialize(&mut self, record: &KafkaRecord<'_>, out: &mut Vec<String>) -> Result<(), String> {
+    fn deserialize(&mut self, record: &KafkaRecord<'_>, out: &mut Vec<String>) -> Result<(), SchemaError> {
         let text = |b: Option<&[u8]>| b.map_or("null".to_owned(), |b| String::from_utf8_lossy(b).into_owned());
         let value = text(record.value);
         if value == "bad" {

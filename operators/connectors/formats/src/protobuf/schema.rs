@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
+use hurtig_operators::schema::SchemaError;
 use prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor, prost::DecodeError};
 use protox::{
     Compiler,
@@ -156,15 +157,15 @@ impl Framing {
 
     /// The message behind what precedes it, which must be a message `name`.
     #[inline]
-    pub fn strip<'a>(&mut self, message: &'a [u8], name: &str) -> Result<&'a [u8], String> {
+    pub fn strip<'a>(&mut self, message: &'a [u8], name: &str) -> Result<&'a [u8], SchemaError> {
         let Framing::Registry { writers, .. } = self else { return Ok(message) };
         let (id, rest) = wire::split(message)?;
         let (path, data) = message_path(rest)?;
         let file = writers.get(id, file_of)?;
         match at(&file, &path) {
             Some(written) if written.full_name() == name => Ok(data),
-            Some(written) => Err(format!("it is a message {}, and not {name}", written.full_name())),
-            None => Err(format!("schema {id} has no message {path:?}")),
+            Some(written) => Err(format!("it is a message {}, and not {name}", written.full_name()).into()),
+            None => Err(format!("schema {id} has no message {path:?}").into()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use hurtig_engine::record::Data;
-use hurtig_operators::schema::{DeserializationSchema, SerializationSchema};
+use hurtig_operators::schema::{DeserializationSchema, SchemaError, SerializationSchema};
 use prost::Message;
 
 use super::schema::{Framing, ProtobufSchema, undecodable};
@@ -50,7 +50,7 @@ impl<M: Message + Default + Data> DeserializationSchema for ProstFormat<M> {
     type Item = M;
 
     #[inline]
-    fn deserialize(&mut self, message: &[u8], out: &mut Vec<M>) -> Result<(), String> {
+    fn deserialize(&mut self, message: &[u8], out: &mut Vec<M>) -> Result<(), SchemaError> {
         let name = self.schema.as_ref().map_or(std::any::type_name::<M>(), ProtobufSchema::name);
         let data = self.framing.strip(message, name)?;
         out.push(M::decode(data).map_err(|e| undecodable(&e, name))?);
@@ -60,10 +60,10 @@ impl<M: Message + Default + Data> DeserializationSchema for ProstFormat<M> {
 
 impl<M: Message + 'static> SerializationSchema<M> for ProstFormat<M> {
     #[inline]
-    fn serialize(&mut self, value: &M, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &M, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         if let Some(schema) = &self.schema {
             self.framing.put(schema, out)?;
         }
-        value.encode(out).map_err(|e| e.to_string())
+        value.encode(out).map_err(|e| e.to_string().into())
     }
 }

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -21,6 +20,7 @@ use hurtig_formats::{
     AvroFormat, ProstFormat, ProtobufFormat, ProtobufSchema, Reference, RegisteredSchema, SchemaRegistry,
     SchemaRegistryBuilder, SchemaType,
 };
+use hurtig_operators::schema::{DeserializationSchema, SchemaError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, task::JoinHandle};
@@ -206,7 +206,7 @@ fn a_schema_that_comes_later_is_asked_for_once() {
     let asked = server.registry.asked.load(SeqCst);
     let mut out = Vec::new();
     for _ in 0..5 {
-        hurtig_operators::schema::DeserializationSchema::deserialize(&mut reader, &message, &mut out).unwrap();
+        reader.deserialize(&message, &mut out).unwrap();
         // Clones share what the client has.
         assert_eq!(read(&reader.clone(), &message).unwrap().len(), 1);
     }
@@ -228,8 +228,7 @@ fn a_message_that_is_not_of_the_registry_is_a_dead_letter() {
     let asked = server.registry.asked.load(SeqCst);
     for _ in 0..100 {
         let mut out = Vec::new();
-        hurtig_operators::schema::DeserializationSchema::deserialize(&mut reader, b"\x00\x00\x00\x02\x00", &mut out)
-            .unwrap_err();
+        reader.deserialize(b"\x00\x00\x00\x02\x00", &mut out).unwrap_err();
     }
     assert_eq!(server.registry.asked.load(SeqCst), asked + 1);
 }
@@ -248,8 +247,8 @@ fn a_registry_that_cannot_be_asked_fails_the_job_and_no_message() {
 
     let reader = AvroFormat::<New>::new(V2).unwrap().registry(&client(&server.url));
     server.registry.failing.store(3, SeqCst);
-    let panic = catch_unwind(AssertUnwindSafe(|| read(&reader, &message))).unwrap_err();
-    let words = panic.downcast_ref::<String>().unwrap();
+    let said = reader.clone().deserialize(&message, &mut Vec::new()).unwrap_err();
+    let SchemaError::Unavailable(words) = said else { panic!("nothing is wrong with the message: {said}") };
     assert!(
         words.contains(&server.url) && words.contains("503 busy") && words.contains("see that it is running"),
         "{words}"

@@ -221,7 +221,7 @@ impl<T: 'static, S: KafkaRecordSerializationSchema<T>> Sink<T> for KafkaSink<T, 
                 Way::Direct(DirectWriter::new(&config, acknowledged, limits, &ctx)?)
             }
         };
-        Ok(KafkaWriter::new(self.schema.clone(), way))
+        Ok(KafkaWriter::new(ctx.name, self.schema.clone(), way))
     }
 
     fn committer(&self, ctx: CommitterContext) -> Result<Option<Box<dyn Committer>>> {

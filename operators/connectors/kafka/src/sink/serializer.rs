@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hurtig_engine::time::NO_TIMESTAMP;
-use hurtig_operators::schema::SerializationSchema;
+use hurtig_operators::schema::{SchemaError, SerializationSchema};
 use rdkafka::message::{Header, OwnedHeaders};
 
 /// A message that is being made. One is used for all: it is cleared in between.
@@ -96,9 +96,9 @@ pub(super) fn owned_headers<'a>(
 
 /// Flink's `KafkaRecordSerializationSchema`.
 pub trait KafkaRecordSerializationSchema<T>: Clone + Send + Sync + 'static {
-    /// Fills `record`, which is clear. `timestamp` is the event time, if there is one. `Err`, the reason in one line:
+    /// Fills `record`, which is clear. `timestamp` is the event time, if there is one. Refused:
     /// the value goes to the dead letters, with what was filled in until then.
-    fn serialize(&mut self, value: &T, timestamp: Option<i64>, record: &mut ProducerRecord) -> Result<(), String>;
+    fn serialize(&mut self, value: &T, timestamp: Option<i64>, record: &mut ProducerRecord) -> Result<(), SchemaError>;
 
     /// The topics that are known beforehand: what they take is asked at the start.
     fn topics(&self) -> Vec<String> {
@@ -188,7 +188,7 @@ impl<T, V: SerializationSchema<T>> TopicSerializer<T, V> {
 }
 
 impl<T: 'static, V: SerializationSchema<T>> KafkaRecordSerializationSchema<T> for TopicSerializer<T, V> {
-    fn serialize(&mut self, value: &T, timestamp: Option<i64>, record: &mut ProducerRecord) -> Result<(), String> {
+    fn serialize(&mut self, value: &T, timestamp: Option<i64>, record: &mut ProducerRecord) -> Result<(), SchemaError> {
         match &self.topic_of {
             Some(topic) => record.set_topic(&topic(value)),
             None => record.set_topic(&self.topic),

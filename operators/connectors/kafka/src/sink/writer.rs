@@ -1,7 +1,7 @@
 //! The writer of one subtask.
 
 use hurtig_engine::{
-    error::Result,
+    error::{Error, Result},
     record::Record,
     sink::{SinkContext, SinkWriter},
     time::NO_TIMESTAMP,
@@ -15,6 +15,7 @@ use super::{
 
 /// Makes messages of values, and writes them as the sink's guarantee asks.
 pub struct KafkaWriter<S> {
+    name: String,
     schema: S,
     record: ProducerRecord,
     way: Way,
@@ -26,8 +27,8 @@ pub(super) enum Way {
 }
 
 impl<S> KafkaWriter<S> {
-    pub(super) fn new(schema: S, way: Way) -> Self {
-        KafkaWriter { schema, record: ProducerRecord::default(), way }
+    pub(super) fn new(name: String, schema: S, way: Way) -> Self {
+        KafkaWriter { name, schema, record: ProducerRecord::default(), way }
     }
 }
 
@@ -35,7 +36,8 @@ impl<T: 'static, S: KafkaRecordSerializationSchema<T>> SinkWriter<T> for KafkaWr
     fn write(&mut self, record: Record<T>, ctx: &mut SinkContext<'_>) -> Result<()> {
         self.record.clear();
         let time = Some(record.timestamp).filter(|t| *t != NO_TIMESTAMP);
-        if let Err(reason) = self.schema.serialize(&record.value, time, &mut self.record) {
+        if let Err(e) = self.schema.serialize(&record.value, time, &mut self.record) {
+            let reason = e.refused_or(|reason| Error::sink(&self.name, reason))?;
             ctx.dead_letter(record.origin, record.timestamp, self.record.raw().to_vec(), reason);
             return Ok(());
         }

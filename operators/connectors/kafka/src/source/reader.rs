@@ -146,7 +146,7 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
             }
             return Ok(());
         }
-        emit(&mut self.schema, &mut self.values, split.number, &record(message, topic), out);
+        emit(&mut self.schema, &mut self.values, split.number, &record(message, topic), out)?;
         split.split.offset = message.offset() + 1;
         Ok(())
     }
@@ -158,7 +158,7 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
             split.ahead = self.options.may_pause && out.is_paused(split.number);
             while !split.ahead && !out.is_full() {
                 let Some(held) = split.take_held() else { break };
-                emit(&mut self.schema, &mut self.values, split.number, &held.record(&split.split), out);
+                emit(&mut self.schema, &mut self.values, split.number, &held.record(&split.split), out)?;
                 split.split.offset = held.offset + 1;
             }
             if split.held.is_empty() && split.at_end {
@@ -330,16 +330,18 @@ fn emit<S: KafkaDeserializationSchema>(
     number: u32,
     record: &KafkaRecord<'_>,
     out: &mut impl SourceOutput<S::Item>,
-) {
+) -> Result<()> {
     values.clear();
     let position = record.offset as u64;
     match schema.deserialize(record, values) {
         Ok(()) => values.drain(..).for_each(|v| out.emit(number, position, arrival(record), v)),
-        Err(reason) => {
+        Err(e) => {
+            let reason = e.refused_or(|reason| Error::source(NAME, reason))?;
             let raw = record.value.or(record.key).unwrap_or_default();
             out.dead_letter(number, position, arrival(record), raw, &one_line(&reason));
         }
     }
+    Ok(())
 }
 
 impl<S: KafkaDeserializationSchema> SourceReader for KafkaReader<S> {

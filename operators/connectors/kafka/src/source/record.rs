@@ -1,7 +1,7 @@
 //! A message of a topic, and how it becomes values.
 
 use hurtig_engine::record::Data;
-use hurtig_operators::schema::DeserializationSchema;
+use hurtig_operators::schema::{DeserializationSchema, SchemaError};
 use rdkafka::message::{BorrowedHeaders, Headers as _};
 
 /// One message as it was read (Flink's `ConsumerRecord`).
@@ -97,9 +97,9 @@ pub trait KafkaDeserializationSchema: Clone + Send + Sync + 'static {
     /// What a message holds.
     type Item: Data;
 
-    /// Appends what the message holds to `out`. `Err`, the reason in one line: the message's value (of a
-    /// tombstone the key) goes to the dead letters, and what was appended is taken off again.
-    fn deserialize(&mut self, record: &KafkaRecord<'_>, out: &mut Vec<Self::Item>) -> Result<(), String>;
+    /// Appends what the message holds to `out`. Refused: the message's value (of a tombstone the key) goes to the
+    /// dead letters, and what was appended is taken off again.
+    fn deserialize(&mut self, record: &KafkaRecord<'_>, out: &mut Vec<Self::Item>) -> Result<(), SchemaError>;
 }
 
 /// What becomes of a message without a value where only values are looked at.
@@ -129,11 +129,11 @@ impl<D> ValueOnly<D> {
 impl<D: DeserializationSchema> KafkaDeserializationSchema for ValueOnly<D> {
     type Item = D::Item;
 
-    fn deserialize(&mut self, record: &KafkaRecord<'_>, out: &mut Vec<D::Item>) -> Result<(), String> {
+    fn deserialize(&mut self, record: &KafkaRecord<'_>, out: &mut Vec<D::Item>) -> Result<(), SchemaError> {
         match (record.value, self.tombstones) {
             (Some(value), _) => self.schema.deserialize(value, out),
             (None, Tombstones::Ignore) => Ok(()),
-            (None, Tombstones::DeadLetter) => Err("a tombstone: the message has a key, but no value".to_owned()),
+            (None, Tombstones::DeadLetter) => Err("a tombstone: the message has a key, but no value".into()),
         }
     }
 }

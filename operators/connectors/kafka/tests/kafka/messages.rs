@@ -18,7 +18,7 @@ fn a_tombstone_is_a_letter_or_nothing() {
     };
     assert_eq!(read(Tombstones::DeadLetter, Some(b"5")), Ok(vec![5]));
     assert_eq!(read(Tombstones::Ignore, None), Ok(vec![]));
-    assert!(read(Tombstones::DeadLetter, None).expect_err("a letter").contains("tombstone"));
+    assert!(read(Tombstones::DeadLetter, None).expect_err("a letter").to_string().contains("tombstone"));
     read(Tombstones::Ignore, Some(b"x")).expect_err("no number");
 }
 

@@ -8,7 +8,7 @@ use hurtig_engine::{
     sink::{SinkContext, SinkWriter, WriterContext},
     time::Clock,
 };
-use hurtig_operators::schema::SerializationSchema;
+use hurtig_operators::schema::{SchemaError, SerializationSchema};
 use tokio::task::AbortHandle;
 
 use super::{
@@ -80,21 +80,21 @@ impl<T, S: SerializationSchema<T>> KinesisWriter<T, S> {
         }
     }
 
-    /// The record as Kinesis takes it, or its bytes and why Kinesis does not.
-    fn member(&mut self, value: &T) -> Result<Member, (Vec<u8>, String)> {
+    /// The record as Kinesis takes it, or its bytes and why not.
+    fn member(&mut self, value: &T) -> Result<Member, (Vec<u8>, SchemaError)> {
         let mut data = Vec::new();
-        if let Err(reason) = self.schema.serialize(value, &mut data) {
-            return Err((data, reason));
+        if let Err(e) = self.schema.serialize(value, &mut data) {
+            return Err((data, e));
         }
         let mut key = (self.keys.partition)(value);
         if key.is_empty() {
-            return Err((data, "its partition key is empty".to_owned()));
+            return Err((data, "its partition key is empty".into()));
         }
         let mut hash = self.keys.hash.as_ref().map(|hash| hash(value));
         if let Some(dedup) = &self.keys.dedup {
             let dedup = dedup(value);
             if dedup.contains(DEDUP_SEPARATOR) {
-                return Err((data, "its deduplication key holds U+001F, which sets it apart".to_owned()));
+                return Err((data, "its deduplication key holds U+001F, which sets it apart".into()));
             }
             hash = hash.or_else(|| Some(hash_key(&key, None)));
             key.push(DEDUP_SEPARATOR);
@@ -102,14 +102,17 @@ impl<T, S: SerializationSchema<T>> KinesisWriter<T, S> {
         }
         let characters = key.chars().count();
         if characters > MAX_KEY {
-            return Err((data, format!("its partition key has {characters} characters, Kinesis takes {MAX_KEY}")));
+            return Err((
+                data,
+                format!("its partition key has {characters} characters, Kinesis takes {MAX_KEY}").into(),
+            ));
         }
         let member = Member::new(key, hash, data);
         let size = payload::size_alone(&member, self.options.lanes.aggregate.is_some());
         if size > self.options.max_record_size {
             let most = self.options.max_record_size;
             let reason = format!("it has {size} bytes with its key, the sink's largest record is {most}");
-            return Err((member.data.into(), reason));
+            return Err((member.data.into(), reason.into()));
         }
         Ok(member)
     }
@@ -138,7 +141,8 @@ impl<T: 'static, S: SerializationSchema<T>> SinkWriter<T> for KinesisWriter<T, S
     fn write(&mut self, record: Record<T>, ctx: &mut SinkContext<'_>) -> Result<()> {
         let member = match self.member(&record.value) {
             Ok(member) => member,
-            Err((raw, reason)) => {
+            Err((raw, e)) => {
+                let reason = e.refused_or(|reason| Error::sink(&self.name, reason))?;
                 ctx.dead_letter(record.origin, record.timestamp, raw, reason);
                 return Ok(());
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hurtig_engine::{
     checkpoint::CheckpointId,
-    error::Result,
+    error::{Error, Result},
     metrics::Gauge,
     source::{ReaderContext, ReaderStatus, SourceOutput, SourceReader},
 };
@@ -122,7 +122,7 @@ impl<D: KinesisDeserializationSchema> SourceReader for KinesisReader<D> {
                 }
             };
             let shard = &mut self.shards[i];
-            let emitted = shard.read(&self.shared, &mut self.schema, &mut self.values, SLICE.min(left), out);
+            let emitted = shard.read(&self.shared, &mut self.schema, &mut self.values, SLICE.min(left), out)?;
             left -= emitted.min(left);
             if shard.current.is_some() {
                 continue;
@@ -163,7 +163,7 @@ impl ShardReader {
         values: &mut Vec<D::Item>,
         max: usize,
         out: &mut O,
-    ) -> usize {
+    ) -> Result<usize> {
         let mut emitted = 0;
         while emitted < max && !out.is_full() {
             let mut current = match self.current.take() {
@@ -173,7 +173,7 @@ impl ShardReader {
                     None => break,
                 },
             };
-            self.emit(&current, shared, schema, values, out);
+            self.emit(&current, shared, schema, values, out)?;
             current.advance();
             emitted += 1;
             if current.is_done() {
@@ -182,7 +182,7 @@ impl ShardReader {
                 self.current = Some(current);
             }
         }
-        emitted
+        Ok(emitted)
     }
 
     /// Emits the next user record of `current`.
@@ -193,7 +193,7 @@ impl ShardReader {
         schema: &mut D,
         values: &mut Vec<D::Item>,
         out: &mut O,
-    ) {
+    ) -> Result<()> {
         let stream_record = current.record();
         let (shard_id, arrival) = (&self.split.shard.id, stream_record.arrival);
         let position = u64::try_from(arrival).unwrap_or(0);
@@ -237,9 +237,13 @@ impl ShardReader {
                 values.clear();
                 match schema.deserialize(&record, values) {
                     Ok(()) => values.drain(..).for_each(|value| out.emit(self.number, position, arrival, value)),
-                    Err(reason) => letter(data, sub_sequence_number, &reason),
+                    Err(e) => {
+                        let unavailable = |reason| Error::source(shared.options.stream_name(), reason);
+                        letter(data, sub_sequence_number, &e.refused_or(unavailable)?);
+                    }
                 }
             }
         }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What a job gets of a record, and what makes values of it.
 
 use hurtig_engine::record::Data;
-use hurtig_operators::schema::DeserializationSchema;
+use hurtig_operators::schema::{DeserializationSchema, SchemaError};
 
 /// A user record with all that Kinesis knows of it.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +33,8 @@ pub trait KinesisDeserializationSchema: Clone + Send + Sync + 'static {
     /// What a record holds.
     type Item: Data;
 
-    /// Appends what `record` holds to `out`: none, one or many values. `Err` gives the reason in
-    /// one line, for which the record goes to the dead letters; then nothing was appended.
-    fn deserialize(&mut self, record: &KinesisRecord<'_>, out: &mut Vec<Self::Item>) -> Result<(), String>;
+    /// Appends what `record` holds to `out`: none, one or many values. After an `Err` nothing was appended.
+    fn deserialize(&mut self, record: &KinesisRecord<'_>, out: &mut Vec<Self::Item>) -> Result<(), SchemaError>;
 }
 
 /// Reads the data alone, by a [`DeserializationSchema`].
@@ -45,12 +44,12 @@ pub struct DataOnly<S>(pub S);
 impl<S: DeserializationSchema> KinesisDeserializationSchema for DataOnly<S> {
     type Item = S::Item;
 
-    fn deserialize(&mut self, record: &KinesisRecord<'_>, out: &mut Vec<S::Item>) -> Result<(), String> {
+    fn deserialize(&mut self, record: &KinesisRecord<'_>, out: &mut Vec<S::Item>) -> Result<(), SchemaError> {
         self.0.deserialize(record.data, out)
     }
 }
 
-/// Reads by a function from record to value.
+/// Reads by a function from record to value. A record for which it gives a reason goes to the dead letters.
 #[derive(Clone)]
 pub struct RecordFn<F>(pub F);
 
@@ -60,7 +59,7 @@ where
 {
     type Item = T;
 
-    fn deserialize(&mut self, record: &KinesisRecord<'_>, out: &mut Vec<T>) -> Result<(), String> {
+    fn deserialize(&mut self, record: &KinesisRecord<'_>, out: &mut Vec<T>) -> Result<(), SchemaError> {
         out.push((self.0)(record)?);
         Ok(())
     }

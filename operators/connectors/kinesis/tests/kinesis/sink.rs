@@ -19,7 +19,10 @@ use hurtig_kinesis::{
         shard_map::{ShardInfo, ShardMap},
     },
 };
-use hurtig_operators::{connectors::testing::SinkHarness, schema::SerializationSchema};
+use hurtig_operators::{
+    connectors::testing::SinkHarness,
+    schema::{SchemaError, SerializationSchema},
+};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -375,7 +378,7 @@ fn one_of_two_shards_can_be_hot_and_is_no_longer_when_it_is_closed() {
 struct Raw;
 
 impl SerializationSchema<Vec<u8>> for Raw {
-    fn serialize(&mut self, value: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
+    fn serialize(&mut self, value: &Vec<u8>, out: &mut Vec<u8>) -> Result<(), SchemaError> {
         out.extend_from_slice(value);
         Ok(())
     }
