@@ -3,5 +3,6 @@
 pub mod error;
 pub mod kpl;
 pub mod scaling;
+mod service;
 pub mod sink;
 pub mod source;

@@ -24,7 +24,6 @@ mod discovery;
 mod enumerator;
 mod fan_out;
 mod fetch;
-pub mod first_start;
 mod metrics;
 pub mod missing;
 mod options;
@@ -33,17 +32,16 @@ mod polling;
 pub mod queue;
 mod reader;
 mod record;
-mod shard;
 mod split;
 pub mod tracker;
 pub mod unpack;
 
 pub use builder::KinesisSource;
-pub use client::Failure;
 pub use enumerator::KinesisEnumerator;
 pub use options::{EfoConsumer, InitialPosition, ReaderType};
 pub use reader::KinesisReader;
 pub use record::{DataOnly, KinesisDeserializationSchema, KinesisRecord, RecordFn};
-pub use shard::Shard;
 pub use split::{KinesisSplit, Position};
 pub use unpack::OutOfRange;
+
+pub use crate::service::{Failure, Shard};

@@ -11,9 +11,9 @@ use aws_sdk_kinesis::{Client, types::ShardIteratorType};
 use tokio::time::{Instant, sleep_until};
 
 use super::{LoadSource, Scaler, ScalingError, ShardLoad, StreamState};
-use crate::sink::{
-    shard_map::ShardInfo,
-    transport::{name_or_arn, once},
+use crate::{
+    service::name_or_arn,
+    sink::{shard_map::ShardInfo, transport::once},
 };
 
 /// Reads along.
@@ -51,7 +51,7 @@ impl SampledLoad {
                 self.client.get_shard_iterator().set_stream_name(name).set_stream_arn(arn).shard_id(&*shard.id);
             let request = request.shard_iterator_type(ShardIteratorType::Latest).customize();
             let answer = request.config_override(once()).send().await;
-            let answer = answer.map_err(|e| self.scaler.refused("kinesis:GetShardIterator", e))?;
+            let answer = answer.map_err(|e| self.scaler.refused(&e))?;
             return Ok(Look { id: shard.id.clone(), next: answer.shard_iterator().map(str::to_owned), seen: (0, 0) });
         };
         // Its own retries would use up the reads that its other readers wait for.
@@ -71,7 +71,7 @@ impl SampledLoad {
             Err(e) if e.as_service_error().is_some_and(|e| e.is_expired_iterator_exception()) => {
                 Ok(Look { id: shard.id.clone(), next: None, seen: (0, 0) })
             }
-            Err(e) => Err(self.scaler.refused("kinesis:GetRecords", e)),
+            Err(e) => Err(self.scaler.refused(&e)),
         }
     }
 }

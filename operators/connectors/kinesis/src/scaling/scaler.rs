@@ -9,9 +9,9 @@ use aws_sdk_kinesis::{
 };
 
 use super::{HashRange, ScalingError, Step, plan, update_counts};
-use crate::sink::{
-    shard_map::ShardInfo,
-    transport::{Refusal, list_shards, name_or_arn, refusal},
+use crate::{
+    service::{Failure, list_shards, name_or_arn},
+    sink::shard_map::ShardInfo,
 };
 
 /// What a stream says of itself.
@@ -82,22 +82,17 @@ impl Scaler {
         ScalingError::Service { stream: self.stream.to_string(), reason: reason.into() }
     }
 
-    pub(super) fn refused<E>(&self, permission: &str, error: SdkError<E>) -> ScalingError
+    pub(super) fn refused<E>(&self, error: &SdkError<E>) -> ScalingError
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
     {
-        self.of_refusal(refusal(&self.stream, permission, error))
+        self.of_failure(Failure::of(error))
     }
 
-    fn of_refusal(&self, refusal: Refusal) -> ScalingError {
-        // The stream is named by the error itself.
-        let named = format!("stream {}: ", self.stream);
-        let unnamed = |reason: String| reason.strip_prefix(&named).map(str::to_owned).unwrap_or(reason);
-        match refusal {
-            Refusal::Passing(reason) => self.error(unnamed(reason)),
-            Refusal::Final(reason) => {
-                ScalingError::Refused { stream: self.stream.to_string(), reason: unnamed(reason) }
-            }
+    fn of_failure(&self, failure: Failure) -> ScalingError {
+        match failure.of_a_stream() {
+            (reason, true) => ScalingError::Refused { stream: self.stream.to_string(), reason },
+            (reason, false) => self.error(reason),
         }
     }
 
@@ -105,9 +100,9 @@ impl Scaler {
     pub async fn state(&self) -> Result<StreamState, ScalingError> {
         let (name, arn) = name_or_arn(&self.stream);
         let answer = self.client.describe_stream_summary().set_stream_name(name).set_stream_arn(arn).send().await;
-        let answer = answer.map_err(|e| self.refused("kinesis:DescribeStreamSummary", e))?;
+        let answer = answer.map_err(|e| self.refused(&e))?;
         let summary = answer.stream_description_summary().ok_or_else(|| self.error("it was described by nothing"))?;
-        let shards = list_shards(&self.client, &self.stream).await.map_err(|refusal| self.of_refusal(refusal))?;
+        let shards = list_shards(&self.client, &self.stream).await.map_err(|failure| self.of_failure(failure))?;
         Ok(StreamState {
             name: self.stream.to_string(),
             status: summary.stream_status().as_str().to_owned(),
@@ -117,7 +112,7 @@ impl Scaler {
                 .map_or(StreamMode::Provisioned, |m| m.stream_mode().clone())
                 .to_string(),
             retention_hours: summary.retention_period_hours(),
-            shards,
+            shards: shards.into_iter().map(ShardInfo::from).collect(),
         })
     }
 
@@ -155,7 +150,7 @@ impl Scaler {
                     let what = "a stream is scaled ten times in 24 hours at most, and within the account's shard limit";
                     return Err(self.error(format!("{said}: {what}")));
                 }
-                Err(e) => return Err(self.refused("kinesis:UpdateShardCount", e)),
+                Err(e) => return Err(self.refused(&e)),
             }
         }
         Ok(())
@@ -178,12 +173,12 @@ impl Scaler {
                 Step::Split { shard, at } => {
                     let request = self.client.split_shard().set_stream_name(name).set_stream_arn(arn);
                     let request = request.shard_to_split(id(shard)?).new_starting_hash_key(at.to_string());
-                    request.send().await.map_err(|e| self.refused("kinesis:SplitShard", e))?;
+                    request.send().await.map_err(|e| self.refused(&e))?;
                 }
                 Step::Merge { lower, upper } => {
                     let request = self.client.merge_shards().set_stream_name(name).set_stream_arn(arn);
                     let request = request.shard_to_merge(id(lower)?).adjacent_shard_to_merge(id(upper)?);
-                    request.send().await.map_err(|e| self.refused("kinesis:MergeShards", e))?;
+                    request.send().await.map_err(|e| self.refused(&e))?;
                 }
             }
             self.wait_until_active().await?;

@@ -9,8 +9,11 @@ use hurtig_engine::{
 };
 use hurtig_operators::schema::SerializationSchema;
 
-use super::{lanes::LaneOptions, transport::is_stream, writer::KinesisWriter};
-use crate::scaling::{LoadMeter, ShardLimits};
+use super::{lanes::LaneOptions, writer::KinesisWriter};
+use crate::{
+    scaling::{LoadMeter, ShardLimits},
+    service::is_stream,
+};
 
 type Text<T> = Arc<dyn Fn(&T) -> String + Send + Sync>;
 type Hash<T> = Arc<dyn Fn(&T) -> u128 + Send + Sync>;

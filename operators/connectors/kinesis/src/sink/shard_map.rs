@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::scaling::{HashRange, covers_everything};
+use crate::{
+    scaling::{HashRange, covers_everything},
+    service::Shard,
+};
 
 /// One shard of `ListShards`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,13 @@ pub struct ShardInfo {
     pub range: HashRange,
     /// Whether it takes records: it has no `EndingSequenceNumber`.
     pub open: bool,
+}
+
+impl From<Shard> for ShardInfo {
+    fn from(shard: Shard) -> Self {
+        let (start, end) = shard.hash_keys;
+        ShardInfo { id: shard.id.into(), range: HashRange { start, end }, open: !shard.closed }
+    }
 }
 
 /// All shards at one moment.

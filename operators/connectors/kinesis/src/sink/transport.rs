@@ -5,14 +5,13 @@ use std::{future::Future, sync::Arc, time::Duration};
 use aws_sdk_kinesis::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
-    error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::PutRecordsRequestEntry,
 };
 use hurtig_aws::AwsConfig;
 
 use super::{lanes::Answer, payload::Entry, shard_map::ShardInfo};
-use crate::scaling::HashRange;
+use crate::service::{Failure, list_shards, name_or_arn};
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +41,6 @@ pub struct KinesisTransport {
 /// A request that is not answered in this time is taken for lost.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether this may be a stream's name or its ARN.
-pub(super) fn is_stream(stream: &str) -> bool {
-    !stream.is_empty() && (!stream.starts_with("arn:") || stream.contains(":stream/"))
-}
-
-/// The stream for a request: its name, or its ARN, whichever was given.
-pub(crate) fn name_or_arn(stream: &str) -> (Option<String>, Option<String>) {
-    let given = Some(stream.to_owned());
-    if stream.starts_with("arn:") { (None, given) } else { (given, None) }
-}
-
 /// Without the client's own retries: the caller sees to them.
 pub(crate) fn once() -> aws_sdk_kinesis::config::Builder {
     let timeouts = TimeoutConfig::builder().operation_timeout(REQUEST_TIMEOUT).build();
@@ -70,6 +58,12 @@ impl KinesisTransport {
     pub fn new(client: Client, stream: impl Into<Arc<str>>) -> Self {
         KinesisTransport { client, stream: stream.into() }
     }
+
+    fn refusal(&self, failure: Failure) -> Refusal {
+        let (words, is_final) = failure.of_a_stream();
+        let reason = format!("stream {}: {words}", self.stream);
+        if is_final { Refusal::Final(reason) } else { Refusal::Passing(reason) }
+    }
 }
 
 impl Transport for KinesisTransport {
@@ -86,7 +80,7 @@ impl Transport for KinesisTransport {
         let (name, arn) = name_or_arn(&self.stream);
         let request = self.client.put_records().set_stream_name(name).set_stream_arn(arn);
         let answer = request.set_records(Some(records)).customize().config_override(once()).send().await;
-        let answer = answer.map_err(|e| refusal(&self.stream, "kinesis:PutRecords", e))?;
+        let answer = answer.map_err(|e| self.refusal(Failure::of(&e)))?;
         let entry = |e: &aws_sdk_kinesis::types::PutRecordsResultEntry| match (e.shard_id(), e.error_code()) {
             (Some(shard), None) => Answer::Taken(shard.into()),
             (_, Some("ProvisionedThroughputExceededException")) => Answer::Throttled,
@@ -96,74 +90,7 @@ impl Transport for KinesisTransport {
     }
 
     async fn shards(&self) -> Result<Vec<ShardInfo>, Refusal> {
-        list_shards(&self.client, &self.stream).await
+        let shards = list_shards(&self.client, &self.stream).await.map_err(|failure| self.refusal(failure))?;
+        Ok(shards.into_iter().map(ShardInfo::from).collect())
     }
-}
-
-/// All pages of `ListShards`.
-pub(crate) async fn list_shards(client: &Client, stream: &str) -> Result<Vec<ShardInfo>, Refusal> {
-    let mut shards = Vec::new();
-    let mut next: Option<String> = None;
-    loop {
-        let request = client.list_shards();
-        let request = match next.take() {
-            // The stream and a token exclude each other.
-            Some(token) => request.next_token(token),
-            None => {
-                let (name, arn) = name_or_arn(stream);
-                request.set_stream_name(name).set_stream_arn(arn)
-            }
-        };
-        let page = request.send().await.map_err(|e| refusal(stream, "kinesis:ListShards", e))?;
-        for shard in page.shards() {
-            let range = shard
-                .hash_key_range()
-                .and_then(|r| HashRange::new(r.starting_hash_key().parse().ok()?, r.ending_hash_key().parse().ok()?));
-            let Some(range) = range else {
-                let what = format!("stream {stream}: {} was listed without a hash key range", shard.shard_id());
-                return Err(Refusal::Final(what));
-            };
-            let closed = shard.sequence_number_range().is_some_and(|s| s.ending_sequence_number().is_some());
-            shards.push(ShardInfo { id: shard.shard_id().into(), range, open: !closed });
-        }
-        next = page.next_token().map(str::to_owned);
-        if next.is_none() {
-            return Ok(shards);
-        }
-    }
-}
-
-/// What an error means. What is not known to be final is tried again: a sink that gives up loses
-/// nothing, but a job that restarts for a hiccup of the service is a nuisance.
-pub(crate) fn refusal<E>(stream: &str, permission: &str, error: SdkError<E>) -> Refusal
-where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
-{
-    let said = hurtig_aws::describe(&error);
-    let final_words = match error.code() {
-        Some("ResourceNotFoundException") => "create it, or check its name and AWS_REGION".to_owned(),
-        Some("AccessDeniedException" | "AccessDenied") => format!("allow {permission} to these credentials"),
-        Some(
-            "UnrecognizedClientException"
-            | "InvalidClientTokenId"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-            | "MissingAuthenticationTokenException"
-            | "IncompleteSignatureException"
-            | "OptInRequired",
-        ) => "check the credentials".to_owned(),
-        Some(
-            "KMSAccessDeniedException"
-            | "KMSDisabledException"
-            | "KMSInvalidStateException"
-            | "KMSNotFoundException"
-            | "KMSOptInRequired",
-        ) => "check the key the stream is encrypted with".to_owned(),
-        Some("ValidationException" | "InvalidArgumentException") => {
-            "the stream does not take such records: check the sink's sizes and the stream's own limit".to_owned()
-        }
-        _ if matches!(error, SdkError::ConstructionFailure(_)) => "check region, endpoint and credentials".to_owned(),
-        _ => return Refusal::Passing(format!("stream {stream}: {said}")),
-    };
-    Refusal::Final(format!("stream {stream}: {said}: {final_words}"))
 }

@@ -11,27 +11,19 @@ use hurtig_operators::schema::DeserializationSchema;
 
 use super::{
     enumerator::KinesisEnumerator,
-    first_start::FirstStart,
     options::{InitialPosition, Options, ReaderType},
     reader::KinesisReader,
     record::{DataOnly, KinesisDeserializationSchema},
     split::KinesisSplit,
     unpack::OutOfRange,
 };
+use crate::service::is_stream;
 
 /// Reads a stream: see the [module](super).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KinesisSource<D> {
     options: Options,
     schema: D,
-    first_start: FirstStart,
-}
-
-impl<D: Clone> Clone for KinesisSource<D> {
-    /// A source of another job: it has not started yet.
-    fn clone(&self) -> Self {
-        KinesisSource { options: self.options.clone(), schema: self.schema.clone(), first_start: FirstStart::default() }
-    }
 }
 
 impl<S: DeserializationSchema> KinesisSource<DataOnly<S>> {
@@ -44,7 +36,7 @@ impl<S: DeserializationSchema> KinesisSource<DataOnly<S>> {
 impl<D: KinesisDeserializationSchema> KinesisSource<D> {
     /// The stream of this name or ARN; `schema` sees all that Kinesis knows of a record.
     pub fn with_metadata(stream: impl Into<String>, schema: D) -> Self {
-        KinesisSource { options: Options::new(stream.into()), schema, first_start: FirstStart::default() }
+        KinesisSource { options: Options::new(stream.into()), schema }
     }
 
     /// Region, endpoint and credentials. From the environment by default.
@@ -143,7 +135,7 @@ impl<D: KinesisDeserializationSchema> KinesisSource<D> {
     fn check(&self) -> Result<()> {
         let o = &self.options;
         let wrong = |what: &str| Err(Error::Config(format!("kinesis: {what}")));
-        if o.stream.is_empty() || (o.stream.starts_with("arn:") && !o.stream.contains(":stream/")) {
+        if !is_stream(&o.stream) {
             return wrong(&format!(
                 "'{}' is neither a stream's name nor its ARN (arn:aws:kinesis:…:stream/name)",
                 o.stream
@@ -171,7 +163,7 @@ impl<D: KinesisDeserializationSchema> Source for KinesisSource<D> {
     ) -> Result<Box<dyn SplitEnumerator<KinesisSplit>>> {
         self.check()?;
         let options = Arc::new(self.options.clone());
-        Ok(Box::new(KinesisEnumerator::open(options, self.first_start.clone(), ctx, restored)?))
+        Ok(Box::new(KinesisEnumerator::open(options, ctx, restored)?))
     }
 
     fn reader(&self, ctx: ReaderContext) -> Result<KinesisReader<D>> {

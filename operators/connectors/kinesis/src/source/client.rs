@@ -1,13 +1,15 @@
-//! The stream as the service shows it: connecting, listing, and what an error means.
+//! The stream as a reader reaches it.
 
 use aws_sdk_kinesis::{
     Client,
-    config::{StalledStreamProtectionConfig, http::HttpResponse, retry::RetryConfig, timeout::TimeoutConfig},
-    error::{ProvideErrorMetadata, SdkError},
+    config::{StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
 };
 
-use super::{options::Options, shard::Shard};
-use crate::error::{Error, Result};
+use super::options::Options;
+use crate::{
+    error::{Error, Result},
+    service::{Failure, Shard, list_shards, name_or_arn},
+};
 
 /// One stream of one account and region.
 #[derive(Debug, Clone)]
@@ -19,65 +21,6 @@ pub(super) struct StreamClient {
     stream: String,
     region: String,
     endpoint: String,
-}
-
-/// What an error asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
-    /// Too fast, or too many: wait.
-    Throttled(String),
-    /// The service or the connection: try again.
-    Retry(String),
-    /// The iterator is older than five minutes.
-    Expired,
-    /// The shard, or the stream, is not there.
-    NotFound(String),
-    /// There is a subscription already, or the stream changes.
-    InUse(String),
-    /// It will not get better by waiting.
-    Refused(String),
-}
-
-impl Failure {
-    /// What an SDK's error means.
-    pub fn of<E>(error: &SdkError<E, HttpResponse>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        let status = error.raw_response().map(|r| r.status().as_u16());
-        let is_service = matches!(error, SdkError::ServiceError(_));
-        Self::classify(is_service.then(|| error.code()).flatten(), status, hurtig_aws::describe(error))
-    }
-
-    /// What a code and an HTTP status mean; neither, when no answer came.
-    pub fn classify(code: Option<&str>, status: Option<u16>, words: String) -> Self {
-        match code {
-            Some(
-                "ProvisionedThroughputExceededException"
-                | "LimitExceededException"
-                | "ThrottlingException"
-                | "Throttling"
-                | "RequestLimitExceeded"
-                | "TooManyRequestsException"
-                | "KMSThrottlingException",
-            ) => Failure::Throttled(words),
-            Some("ExpiredIteratorException") => Failure::Expired,
-            Some("ResourceNotFoundException") => Failure::NotFound(words),
-            Some("ResourceInUseException") => Failure::InUse(words),
-            Some(
-                "InternalFailure" | "InternalFailureException" | "ServiceUnavailable" | "ExpiredNextTokenException",
-            ) => Failure::Retry(words),
-            // Our clock is ahead of the service's: its time comes.
-            Some("InvalidArgumentException") if words.contains("imestamp") && words.contains("greater than") => {
-                Failure::Retry(words)
-            }
-            _ => match status {
-                Some(429) => Failure::Throttled(words),
-                Some(400..=407 | 409..=499) if code.is_some() => Failure::Refused(words),
-                _ => Failure::Retry(words),
-            },
-        }
-    }
 }
 
 impl StreamClient {
@@ -106,16 +49,12 @@ impl StreamClient {
 
     /// The stream for a request that takes its name, when that is what was given.
     pub fn name(&self) -> Option<String> {
-        (!self.is_arn()).then(|| self.stream.clone())
+        name_or_arn(&self.stream).0
     }
 
     /// The stream for a request that takes its ARN, when that is what was given.
     pub fn arn(&self) -> Option<String> {
-        self.is_arn().then(|| self.stream.clone())
-    }
-
-    fn is_arn(&self) -> bool {
-        self.stream.starts_with("arn:")
+        name_or_arn(&self.stream).1
     }
 
     /// A failure that ends what was tried.
@@ -135,20 +74,6 @@ impl StreamClient {
 
     /// All shards that the retention still holds, closed ones too.
     pub async fn list_shards(&self) -> Result<Vec<Shard>, Failure> {
-        let mut shards = Vec::new();
-        let mut token = None;
-        loop {
-            // A page after the first names the stream by its token alone.
-            let first = token.is_none();
-            let request = self.control.list_shards().max_results(1000);
-            let request = request.set_stream_name(self.name().filter(|_| first));
-            let request = request.set_stream_arn(self.arn().filter(|_| first));
-            let page = request.set_next_token(token).send().await.map_err(|e| Failure::of(&e))?;
-            shards.extend(page.shards().iter().map(Shard::from));
-            match page.next_token {
-                Some(next) => token = Some(next),
-                None => return Ok(shards),
-            }
-        }
+        list_shards(&self.control, &self.stream).await
     }
 }

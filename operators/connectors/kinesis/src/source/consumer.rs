@@ -6,44 +6,48 @@ use aws_sdk_kinesis::types::ConsumerStatus;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    client::{Failure, StreamClient},
-    first_start::FirstStart,
+    client::StreamClient,
     options::{EfoConsumer, Options, ReaderType},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    service::Failure,
+};
 
 /// How often a new consumer is asked after, a second apart, before the start fails.
 const ATTEMPTS: usize = 100;
 
-/// The consumer's ARN, for an enhanced fan-out reader, once it is ACTIVE. That we have registered it
-/// is kept in `first_start`: only then may it be deregistered. (When the answer to our registration
-/// is lost, it counts as somebody else's: better one that is left over than one taken away.)
-pub(super) async fn ensure(
-    client: &StreamClient,
-    reader: &ReaderType,
-    first_start: &FirstStart,
-) -> Result<Option<String>> {
+/// A consumer that is ACTIVE.
+#[derive(Debug)]
+pub(super) struct Consumer {
+    pub arn: String,
+    /// Whether we have registered it just now: only then may it be deregistered. (When the answer to
+    /// our registration is lost, it counts as somebody else's: better one that is left over than one
+    /// taken away.)
+    pub is_new: bool,
+}
+
+/// The consumer of an enhanced fan-out reader; none for one that polls.
+pub(super) async fn ensure(client: &StreamClient, reader: &ReaderType) -> Result<Option<Consumer>> {
     let (name, stream_arn) = match reader {
         ReaderType::Polling => return Ok(None),
-        ReaderType::Efo(EfoConsumer::Arn(arn)) => return Ok(Some(arn.clone())),
+        ReaderType::Efo(EfoConsumer::Arn(arn)) => return Ok(Some(Consumer { arn: arn.clone(), is_new: false })),
         ReaderType::Efo(EfoConsumer::Name(name)) => (name, stream_arn(client).await?),
     };
     let request = client.control.register_stream_consumer().stream_arn(&stream_arn).consumer_name(name);
-    match request.send().await.map_err(|e| Failure::of(&e)) {
-        Ok(registered) => {
-            if let Some(consumer) = registered.consumer {
-                first_start.register(&consumer.consumer_arn);
-            }
-        }
+    let is_new = match request.send().await.map_err(|e| Failure::of(&e)) {
+        Ok(_) => true,
         // It exists: that is what we are after.
-        Err(Failure::InUse(_)) => (),
+        Err(Failure::InUse(_)) => false,
         Err(failure) => return Err(client.error("RegisterStreamConsumer", failure)),
-    }
+    };
     for _ in 0..ATTEMPTS {
         let request = client.control.describe_stream_consumer().stream_arn(&stream_arn).consumer_name(name);
         match request.send().await.map_err(|e| Failure::of(&e)) {
             Ok(found) => match found.consumer_description {
-                Some(c) if c.consumer_status == ConsumerStatus::Active => return Ok(Some(c.consumer_arn)),
+                Some(c) if c.consumer_status == ConsumerStatus::Active => {
+                    return Ok(Some(Consumer { arn: c.consumer_arn, is_new }));
+                }
                 _ => (),
             },
             // It may not be visible yet.

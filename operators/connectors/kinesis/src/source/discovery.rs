@@ -11,12 +11,11 @@ use std::{
 use hurtig_engine::{metrics::Gauge, source::EnumeratorWaker};
 use tokio::{runtime::Handle, sync::Notify, task::AbortHandle, time::timeout};
 
-use super::{
-    client::{Failure, StreamClient},
-    fetch::backoff,
-    shard::Shard,
+use super::{client::StreamClient, fetch::backoff};
+use crate::{
+    error::Error,
+    service::{Failure, Shard},
 };
-use crate::error::Error;
 
 /// A complete listing.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Gives the shards to the readers: parents first, each shard once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use hurtig_engine::{
     error::{Result, from_bytes, to_bytes},
@@ -9,17 +9,18 @@ use hurtig_engine::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    client::{Failure, StreamClient},
-    consumer,
+    client::StreamClient,
+    consumer::{self, Consumer},
     discovery::Discovery,
-    first_start::FirstStart,
     metrics::EnumeratorMetrics,
     options::{InitialPosition, Options},
-    shard::Shard,
     split::{KinesisSplit, Position},
     tracker::{Assigner, ShardTracker},
 };
-use crate::kpl;
+use crate::{
+    kpl,
+    service::{Failure, Shard},
+};
 
 const STATE: &str = "the Kinesis source's enumerator";
 
@@ -69,25 +70,20 @@ impl Drop for KinesisEnumerator {
 
 impl KinesisEnumerator {
     /// Reaches the stream: what is wrong with it is said here. Waits for the network.
-    pub(super) fn open(
-        options: Arc<Options>,
-        first_start: FirstStart,
-        ctx: EnumeratorContext,
-        restored: Option<Vec<u8>>,
-    ) -> Result<Self> {
+    pub(super) fn open(options: Arc<Options>, ctx: EnumeratorContext, restored: Option<Vec<u8>>) -> Result<Self> {
         let restored = restored.map(|bytes| from_bytes::<State>(STATE, &bytes)).transpose()?;
-        let (client, shards, consumer) = ctx.runtime.block_on(reach(&options, &first_start))?;
+        let (client, shards, consumer) = ctx.runtime.block_on(reach(&options))?;
         // Taken after the listing: what was closed in it has nothing newer.
-        let (now, closed) = first_start.at(ctx.clock.now_ms(), &shards);
+        let now = ctx.clock.now_ms();
         let bound = options.bounded.then_some(now);
-        let mut registered = first_start.registered();
+        let mut registered = consumer.as_ref().filter(|c| c.is_new).map(|c| c.arn.clone());
         let (tracker, first) = match restored {
             Some(State { mut tracker, registered: before }) => {
                 registered = registered.or(before);
                 tracker.bound(bound);
                 (tracker, Some(shards))
             }
-            None => (first_tracker(options.initial, now, bound, closed, &shards), None),
+            None => (first_tracker(options.initial, now, bound, &shards), None),
         };
         let metrics = EnumeratorMetrics::new(&ctx.metrics, options.stream_name());
         let seed = kpl::hash_key(&format!("{}/{}", ctx.job, ctx.uid), None) as u64;
@@ -107,7 +103,7 @@ impl KinesisEnumerator {
             first,
             needed: 0,
             seen: 0,
-            consumer,
+            consumer: consumer.map(|c| c.arn),
             registered,
             over: false,
             metrics,
@@ -123,22 +119,16 @@ impl KinesisEnumerator {
     }
 }
 
-type Reached = (StreamClient, Vec<Shard>, Option<String>);
+type Reached = (StreamClient, Vec<Shard>, Option<Consumer>);
 
-async fn reach(options: &Options, first_start: &FirstStart) -> crate::error::Result<Reached> {
+async fn reach(options: &Options) -> crate::error::Result<Reached> {
     let client = StreamClient::connect(options).await?;
     let shards = client.list_shards().await.map_err(|failure: Failure| client.error("ListShards", failure))?;
-    let consumer = consumer::ensure(&client, &options.reader, first_start).await?;
+    let consumer = consumer::ensure(&client, &options.reader).await?;
     Ok((client, shards, consumer))
 }
 
-fn first_tracker(
-    initial: InitialPosition,
-    now: i64,
-    bound: Option<i64>,
-    closed: &BTreeSet<String>,
-    shards: &[Shard],
-) -> ShardTracker {
+fn first_tracker(initial: InitialPosition, now: i64, bound: Option<i64>, shards: &[Shard]) -> ShardTracker {
     let start = match initial {
         InitialPosition::TrimHorizon => Position::TrimHorizon,
         InitialPosition::AtTimestamp(ms) => Position::AtTimestamp(ms),
@@ -146,7 +136,7 @@ fn first_tracker(
     };
     let mut tracker = ShardTracker::new(start, bound);
     if initial == InitialPosition::Latest {
-        tracker.skip(closed);
+        tracker.skip(shards.iter().filter(|s| s.closed));
     }
     tracker.listed(shards);
     tracker

@@ -11,11 +11,10 @@ use aws_sdk_kinesis::{
 use tokio::time::timeout;
 
 use super::{
-    client::Failure,
     fetch::{Fetcher, Then},
     split::Position,
 };
-use crate::error::Result;
+use crate::{error::Result, service::Failure};
 
 impl Fetcher {
     /// Reads to the end, as the consumer of this ARN.

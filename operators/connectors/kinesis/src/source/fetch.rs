@@ -8,7 +8,7 @@ use hurtig_engine::{metrics::Gauge, task::pool::Waker, time::Clock};
 use tokio::sync::OnceCell;
 
 use super::{
-    client::{Failure, StreamClient},
+    client::StreamClient,
     metrics::ReaderMetrics,
     missing::{Missing, judge},
     options::Options,
@@ -16,7 +16,7 @@ use super::{
     split::{KinesisSplit, Position},
     unpack::StreamRecord,
 };
-use crate::{error::Result, kpl};
+use crate::{error::Result, kpl, service::Failure};
 
 /// A consumer may subscribe to a shard once in so long: sooner is ResourceInUse.
 const SUBSCRIPTION_IN_USE: Duration = Duration::from_secs(5);

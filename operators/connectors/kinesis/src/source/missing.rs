@@ -4,7 +4,7 @@
 //! deleted, and a stream may be called anything. So the shards are listed. Only a shard that left
 //! with the retention counts as read, since the next checkpoint makes that final.
 
-use super::{client::Failure, shard::Shard};
+use crate::service::{Failure, Shard};
 
 /// What is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,11 @@ use aws_smithy_types::DateTime;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    client::Failure,
     fetch::{Fetcher, Then},
     pace::Pace,
     split::Position,
 };
-use crate::error::Result;
+use crate::{error::Result, service::Failure};
 
 /// An iterator is good for five minutes: one that waited longer than this for room is not tried.
 const ITERATOR_AGE: Duration = Duration::from_secs(280);

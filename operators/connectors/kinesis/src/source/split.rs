@@ -3,7 +3,7 @@
 use hurtig_engine::source::Split;
 use serde::{Deserialize, Serialize};
 
-use super::shard::Shard;
+use crate::service::Shard;
 
 /// Where reading goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

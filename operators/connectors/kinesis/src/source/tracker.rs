@@ -4,14 +4,12 @@
 //! known counts as read: it left with the retention, before or after we had read it, or it
 //! closed before the position at which the job started.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    shard::Shard,
-    split::{KinesisSplit, Position},
-};
+use super::split::{KinesisSplit, Position};
+use crate::service::Shard;
 
 /// A shard that was read to its end is forgotten when so many listings in a row lack it. More than
 /// one, since listings are not consistent: a shard that came back would be read again.
@@ -48,8 +46,8 @@ impl ShardTracker {
     }
 
     /// Skips these shards: they were closed at the start, nothing in them is newer.
-    pub fn skip(&mut self, closed: &BTreeSet<String>) {
-        self.finished.extend(closed.iter().map(|id| (id.clone(), 0)));
+    pub fn skip<'a>(&mut self, closed: impl IntoIterator<Item = &'a Shard>) {
+        self.finished.extend(closed.into_iter().map(|shard| (shard.id.clone(), 0)));
     }
 
     /// Bounds a read that was not bounded yet; with none, a bounded read goes on without a bound,

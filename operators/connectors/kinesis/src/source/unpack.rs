@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{shard::Shard, split::Position};
-use crate::kpl::{self, AggregatedRecord};
+use super::split::Position;
+use crate::{
+    kpl::{self, AggregatedRecord},
+    service::Shard,
+};
 
 /// What happens to the members of an aggregate whose hash key is not in the shard's range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +83,8 @@ pub enum Next<'a> {
 pub struct Unpacking {
     record: StreamRecord,
     aggregate: Option<AggregatedRecord>,
+    /// The hash keys of its partition keys, where several members share one; else none.
+    hash_keys: Vec<u128>,
     next: u64,
 }
 
@@ -93,7 +98,10 @@ impl Unpacking {
             _ => 0,
         };
         let aggregate = kpl::decode_bytes(&record.data);
-        Unpacking { record, aggregate, next }
+        let shared = aggregate.as_ref().filter(|a| a.partition_key_table.len() < a.records.len());
+        let hash_keys = shared.map_or(&[][..], |a| &a.partition_key_table[..]);
+        let hash_keys = hash_keys.iter().map(|key| kpl::hash_key(key, None)).collect();
+        Unpacking { record, aggregate, hash_keys, next }
     }
 
     /// The stream record.
@@ -123,7 +131,12 @@ impl Unpacking {
             let data = &aggregate.records.get(index)?.data;
             return Some(Next::Broken { data, sub_sequence_number: self.next });
         };
-        let in_range = || shard.contains(kpl::hash_key(member.partition_key, member.explicit_hash_key));
+        let in_range = || {
+            let known = usize::try_from(aggregate.records[index].partition_key_index).ok();
+            let known = known.filter(|_| member.explicit_hash_key.is_none()).and_then(|i| self.hash_keys.get(i));
+            let unknown = || kpl::hash_key(member.partition_key, member.explicit_hash_key);
+            shard.contains(known.copied().unwrap_or_else(unknown))
+        };
         if out_of_range == OutOfRange::Drop && !in_range() {
             return Some(Next::OutOfRange);
         }

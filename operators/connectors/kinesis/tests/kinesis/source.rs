@@ -35,8 +35,12 @@ fn errors_mean_what_they_ask_for() {
     assert_eq!(of(Some("ProvisionedThroughputExceededException"), Some(400)), Failure::Throttled(words()));
     assert_eq!(of(Some("ExpiredIteratorException"), Some(400)), Failure::Expired);
     assert_eq!(of(Some("ResourceNotFoundException"), Some(400)), Failure::NotFound(words()));
-    assert_eq!(of(Some("AccessDeniedException"), Some(400)), Failure::Refused(words()));
-    assert_eq!(of(Some("ValidationException"), Some(400)), Failure::Refused(words()));
+    let refused = |what: &str| Failure::Refused(format!("words{what}"));
+    assert_eq!(of(Some("AccessDeniedException"), Some(400)), refused(": allow it to these credentials"));
+    assert_eq!(of(Some("ValidationException"), Some(400)), refused(": check the options and the stream's own limits"));
+    assert_eq!(of(Some("UnknownOperationException"), Some(400)), refused(""));
+    // The next request is signed with newer ones.
+    assert_eq!(of(Some("ExpiredTokenException"), Some(400)), Failure::Retry(words()));
     assert_eq!(of(Some("InternalFailure"), Some(500)), Failure::Retry(words()));
     assert_eq!(of(Some("NeverHeardOf"), Some(503)), Failure::Retry(words()));
     // No answer, an answer cut short, a proxy's page.

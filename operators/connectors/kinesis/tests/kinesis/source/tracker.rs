@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use hurtig_kinesis::source::{
     KinesisSplit, Position, Shard,
-    first_start::FirstStart,
     tracker::{Assigner, ShardTracker},
 };
 use proptest::prelude::*;
@@ -129,7 +128,7 @@ fn latest_skips_what_is_closed_and_a_bound_reaches_every_shard() {
     closed.closed = true;
     let list = [closed, shard("1", &["0"], (0, 9))];
     let mut tracker = ShardTracker::new(Position::AtTimestamp(7), Some(7));
-    tracker.skip(&BTreeSet::from(["0".to_owned()]));
+    tracker.skip(list.iter().filter(|s| s.closed));
     tracker.listed(&list);
     let ready = tracker.take_ready();
     assert_eq!((ids(&ready), ready[0].until), (vec!["1"], Some(7)));
@@ -192,18 +191,6 @@ fn shards_are_spread_while_a_stream_grows() {
         assigner.finish(&parent.id);
         loads[with[&parent.id]] -= 1;
     }
-}
-
-/// A restart in the same process before the first checkpoint: what was closed in between is read.
-#[test]
-fn the_first_start_stays_the_first_start() {
-    let open = shard("0", &[], (0, 9));
-    let old = Shard { closed: true, ..shard("9", &[], (0, 9)) };
-    let first = FirstStart::default();
-    let only_old = BTreeSet::from(["9".to_owned()]);
-    assert_eq!(first.at(5, &[old.clone(), open.clone()]), (5, &only_old));
-    let now_closed = Shard { closed: true, ..open };
-    assert_eq!(first.at(8, &[old, now_closed, shard("1", &["0"], (0, 9))]), (5, &only_old));
 }
 
 /// What a bounded job has read to its bound goes on after it when the bound falls.
