@@ -240,3 +240,72 @@ async fn put<T: Transport>(transport: Arc<T>, request: Request, aggregating: boo
 fn ms(start: Instant, now: Instant) -> u64 {
     u64::try_from(now.duration_since(start).as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use hurtig_engine::metrics::Metrics;
+
+    use super::*;
+    use crate::{
+        scaling::{HashRange, ShardLimits},
+        sink::{lanes::LaneOptions, member::Member, payload::Entry},
+    };
+
+    /// One shard, and a bug.
+    struct Broken;
+
+    impl Transport for Broken {
+        async fn put(&self, _: Vec<Entry>) -> Result<Vec<Answer>, Refusal> {
+            panic!("of a request")
+        }
+
+        async fn shards(&self) -> Result<Vec<ShardInfo>, Refusal> {
+            Ok(vec![ShardInfo { id: "shard".into(), range: HashRange::ALL, open: true }])
+        }
+    }
+
+    /// Runs a driver that has a record to send, until it ends, and gives what its writer is told.
+    fn told(connect: impl Future<Output = Result<Broken, String>> + Send + 'static) -> String {
+        let mut lanes = Lanes::new(
+            LaneOptions {
+                max_batch_size: 500,
+                max_batch_size_in_bytes: 5 << 20,
+                aggregate: None,
+                limits: ShardLimits::UNLIMITED,
+                backoff_min_ms: 1,
+                backoff_max_ms: 1,
+            },
+            1,
+        );
+        lanes.push(Member::new("meter", None, "1.5"));
+        lanes.force();
+        let shared = Shared::new(lanes);
+        let driver = Driver {
+            shared: shared.clone(),
+            waker: Waker::default(),
+            metrics: SinkMetrics::new(Metrics::default(), "readings".into()),
+            meter: None,
+            stream: "readings".into(),
+            aggregating: false,
+            max_in_flight: 4,
+            list_every: Duration::from_secs(60),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        // The task's own panic is not what the writer sees.
+        let _ = runtime.block_on(async { tokio::spawn(driver.run(connect)).await });
+        let told = shared.lock().failed.clone();
+        told.expect("the writer waits for ever")
+    }
+
+    #[test]
+    fn a_panic_of_the_task_is_told_to_the_writer() {
+        let words = told(async { panic!("of the task") });
+        assert_eq!(words, "stream readings: the sending task ended by a panic, which the log has");
+    }
+
+    #[test]
+    fn so_is_one_of_a_request_whose_records_nobody_can_account_for() {
+        let words = told(async { Ok(Broken) });
+        assert!(words.starts_with("stream readings: a request failed: task") && words.contains("panic"), "{words}");
+    }
+}

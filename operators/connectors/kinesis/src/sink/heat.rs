@@ -1,9 +1,8 @@
 //! Which shard gets too much, and of which keys.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
+
+use foldhash::HashMap;
 
 use super::{
     lanes::{LaneShard, ShardTotals},
@@ -26,7 +25,7 @@ pub struct HotShard {
 /// there is too little of the stream.
 const FACTOR: f64 = 2.0;
 /// One record in so many is looked at.
-const SAMPLE: u64 = 4;
+const SAMPLE: u64 = 16;
 /// Keys that are counted per shard, and those that are named.
 const KEYS: usize = 32;
 const NAMED: usize = 3;
@@ -56,7 +55,7 @@ impl HeavyKeys {
         }
         let mut inherited = 0;
         if self.bytes.len() == KEYS
-            && let Some((lightest, count)) = self.bytes.iter().min_by_key(|(k, n)| (**n, (*k).clone()))
+            && let Some((lightest, count)) = self.bytes.iter().min_by(|a, b| a.1.cmp(b.1).then_with(|| a.0.cmp(b.0)))
         {
             let lightest = lightest.clone();
             inherited = *count;

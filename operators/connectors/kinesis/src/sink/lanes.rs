@@ -16,22 +16,28 @@
 //! An aggregate that another shard took than was foreseen may hold members outside that shard's
 //! range, which the KCL (and hurtig's source) drop: those are sent again, before what follows.
 //!
+//! `layout` says where a record waits, `sending` what goes next, `answers` what becomes of it then.
+//!
 //! Pure: the time is given, nothing is awaited. Milliseconds, on a clock that only goes forward.
+
+mod answers;
+mod layout;
+mod sending;
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, VecDeque},
     sync::Arc,
 };
 
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use foldhash::{HashMap, HashMapExt};
+use rand::{SeedableRng, rngs::SmallRng};
 
 use super::{
     heat::{Heat, HotShard},
     member::Member,
-    payload,
     rate::ShardRate,
-    shard_map::{ShardInfo, ShardMap},
+    shard_map::ShardMap,
 };
 use crate::scaling::{HashRange, ShardLimits};
 
@@ -129,6 +135,8 @@ pub struct Lanes {
     /// Counts the layouts: an old unit's lane is not there any more.
     layout: u64,
     lanes: HashMap<u128, Lane>,
+    /// Of lanes that have ended: without aggregation one begins and ends with nearly every record.
+    spare: Vec<VecDeque<Member>>,
     /// Before the shards are known.
     unplaced: Vec<Member>,
     requests: HashMap<u64, Vec<Unit>>,
@@ -164,6 +172,7 @@ impl Lanes {
             shards: Vec::new(),
             layout: 0,
             lanes: HashMap::new(),
+            spare: Vec::new(),
             unplaced: Vec::new(),
             requests: HashMap::new(),
             unresolved: Vec::new(),
@@ -256,280 +265,6 @@ impl Lanes {
         self.heat.hot()
     }
 
-    /// The next request, if something may be sent.
-    pub fn next_request(&mut self, now: u64) -> Option<Request> {
-        self.unpark(now);
-        let all = self.is_full();
-        if now < self.pause_until || self.shards.is_empty() || !(all || self.waiting_due > 0) {
-            return None;
-        }
-        let mut units = Vec::new();
-        let mut bytes = 0;
-        let shards = self.shards.len();
-        for i in 0..shards {
-            let s = (self.next_shard + i) % shards;
-            let mut left = self.shards[s].ready.len();
-            while left > 0 && units.len() < self.options.max_batch_size && self.shards[s].rate.may_send(now) {
-                left -= 1;
-                let Some(lane) = self.shards[s].ready.pop_front() else { break };
-                if !self.may_go(lane, all) {
-                    self.shards[s].ready.push_back(lane);
-                    continue;
-                }
-                let room = self.options.max_batch_size_in_bytes - bytes;
-                let Some(unit) = self.take_unit(lane, if bytes == 0 { usize::MAX } else { room }) else {
-                    self.shards[s].ready.push_front(lane);
-                    break;
-                };
-                self.shards[s].rate.sent(unit.bytes);
-                bytes = (bytes + unit.bytes).min(self.options.max_batch_size_in_bytes);
-                units.push(unit);
-            }
-        }
-        self.next_shard = (self.next_shard + 1) % shards;
-        if units.is_empty() {
-            return None;
-        }
-        let id = self.next_request;
-        self.next_request += 1;
-        let request = Request { id, units: units.iter().map(|u| u.members.clone()).collect() };
-        self.requests.insert(id, units);
-        Some(request)
-    }
-
-    /// When [`next_request`](Self::next_request) may have something, if nothing is answered before.
-    pub fn wake_at(&self, now: u64) -> Option<u64> {
-        let parked = self.parked.peek().map(|Reverse((at, _))| *at);
-        if self.waiting_due == 0 && !self.is_full() {
-            return parked;
-        }
-        let shards = self.shards.iter().filter(|s| !s.ready.is_empty()).map(|s| s.rate.available_at(now));
-        // What could go now and did not waits for an answer, not for the time.
-        let at = shards.chain(parked).map(|at| at.max(self.pause_until)).filter(|at| *at > now);
-        at.min()
-    }
-
-    /// What became of the entries of a request, in its order; `None`: it got no answer, all of it
-    /// is sent again.
-    pub fn answered(&mut self, id: u64, now: u64, answers: Option<&[Answer]>) {
-        let Some(units) = self.requests.remove(&id) else { return };
-        let Some(answers) = answers.filter(|a| a.len() == units.len()) else {
-            self.pause_until = now + self.backoff(self.failures);
-            self.failures = self.failures.saturating_add(1);
-            units.into_iter().for_each(|unit| self.put_back(unit, 0));
-            return;
-        };
-        self.failures = 0;
-        for (unit, answer) in units.into_iter().zip(answers) {
-            match answer {
-                Answer::Taken(shard) => self.taken(unit, shard, now),
-                Answer::Throttled => self.throttled(unit, now),
-                Answer::Failed => {
-                    let failures = self.lanes.get(&unit.lane).map_or(0, |l| l.failures);
-                    let until = now + self.backoff(failures);
-                    self.put_back(unit, until);
-                }
-            }
-        }
-    }
-
-    /// The shards as they are now.
-    pub fn set_shards(&mut self, map: ShardMap, now: u64) {
-        self.stale = false;
-        let same =
-            self.shards.len() == map.open().len() && self.shards.iter().zip(map.open()).all(|(a, b)| a.id == b.id);
-        self.map = map;
-        if !same {
-            self.lay_out(now);
-        }
-        for (unit, shard, listings) in std::mem::take(&mut self.unresolved) {
-            self.resolve(unit, shard, listings + 1);
-        }
-    }
-
-    fn taken(&mut self, unit: Unit, shard: &Arc<str>, now: u64) {
-        if let Some(s) = self.shards.iter_mut().find(|s| s.id == *shard) {
-            s.rate.succeeded(now);
-            s.totals.bytes += unit.bytes as u64;
-            s.totals.records += 1;
-        }
-        if *shard == unit.shard {
-            return self.acknowledge(unit);
-        }
-        self.stale = true;
-        if unit.members.len() == 1 && !payload::is_wrapped(&unit.members, self.options.aggregate.is_some()) {
-            return self.acknowledge(unit);
-        }
-        self.resolve(unit, shard.clone(), 0);
-    }
-
-    /// Another shard took this aggregate. Its members inside that shard's range are read from
-    /// there; the others nobody may see.
-    fn resolve(&mut self, unit: Unit, shard: Arc<str>, listings: u8) {
-        let Some(range) = self.map.range(&shard) else {
-            if listings < 2 {
-                self.stale = true;
-                self.unresolved.push((unit, shard, listings));
-            } else {
-                // Nobody knows that shard (any more): rather twice than never.
-                self.put_back(unit, 0);
-            }
-            return;
-        };
-        let (inside, outside): (Vec<_>, Vec<_>) = unit.members.iter().cloned().partition(|m| range.contains(m.hash()));
-        let part = |members: Vec<Member>| Unit { members: members.into(), ..unit.clone() };
-        self.settle(&inside);
-        // Also with nothing outside: it frees the lane.
-        self.put_back(part(outside), 0);
-    }
-
-    fn throttled(&mut self, unit: Unit, now: u64) {
-        let (min, max) = (self.options.backoff_min_ms, self.options.backoff_max_ms);
-        if let Some(s) = self.shards.iter_mut().find(|s| s.id == unit.shard) {
-            s.totals.throttled += 1;
-            let random = &mut self.random;
-            let before = s.rate.share();
-            s.rate.throttled(now, |n| jittered(random, min, max, n));
-            // The first throttling after a quiet time may come from a change of the shards.
-            self.stale |= before >= 1.0;
-        }
-        self.put_back(unit, 0);
-    }
-
-    fn acknowledge(&mut self, unit: Unit) {
-        self.settle(&unit.members);
-        let Some(lane) = self.lanes.get_mut(&unit.lane).filter(|_| unit.layout == self.layout) else { return };
-        lane.under_way = false;
-        lane.failures = 0;
-        if lane.queue.is_empty() {
-            self.lanes.remove(&unit.lane);
-        } else {
-            self.list(unit.lane, false);
-        }
-    }
-
-    fn settle(&mut self, members: &[Member]) {
-        self.acknowledged += members.len() as u64;
-        self.buffered -= members.len();
-        self.buffered_bytes -= members.iter().map(Member::size).sum::<usize>();
-    }
-
-    /// To the front of where it belongs now; until then (0: not at all) its lane rests.
-    fn put_back(&mut self, unit: Unit, until: u64) {
-        self.refused += unit.members.len() as u64;
-        let current = unit.layout == self.layout;
-        if current && let Some(lane) = self.lanes.get_mut(&unit.lane) {
-            lane.under_way = false;
-            if until > 0 {
-                lane.failures = lane.failures.saturating_add(1);
-                lane.parked = true;
-                self.parked.push(Reverse((until, unit.lane)));
-            }
-        }
-        for member in unit.members.iter().rev() {
-            let member = Member { again: true, ..member.clone() };
-            self.count_waiting(&member, 1);
-            self.place(member, true);
-        }
-        if current && unit.members.is_empty() {
-            match self.lanes.get(&unit.lane) {
-                Some(lane) if lane.queue.is_empty() => drop(self.lanes.remove(&unit.lane)),
-                _ => self.list(unit.lane, true),
-            }
-        }
-    }
-
-    /// Into its lane, which is listed if it can go.
-    fn place(&mut self, member: Member, front: bool) {
-        let shard = self.map.locate(member.hash());
-        let key = match self.options.aggregate {
-            Some(_) => self.shards[shard].range.start,
-            None => member.hash(),
-        };
-        let lane = self.lanes.entry(key).or_default();
-        lane.shard = shard;
-        lane.bytes += member.size_in_aggregate();
-        if front {
-            lane.queue.push_front(member)
-        } else {
-            lane.queue.push_back(member)
-        }
-        self.list(key, front);
-    }
-
-    fn list(&mut self, key: u128, front: bool) {
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
-        if lane.listed || lane.under_way || lane.parked || lane.queue.is_empty() {
-            return;
-        }
-        lane.listed = true;
-        let ready = &mut self.shards[lane.shard].ready;
-        if front { ready.push_front(key) } else { ready.push_back(key) }
-    }
-
-    fn unpark(&mut self, now: u64) {
-        while let Some(Reverse((at, key))) = self.parked.peek().copied()
-            && at <= now
-        {
-            self.parked.pop();
-            if let Some(lane) = self.lanes.get_mut(&key) {
-                lane.parked = false;
-                self.list(key, true);
-            }
-        }
-    }
-
-    /// Whether the lane's next unit can be sent. `all`: also what could wait for more.
-    fn may_go(&self, key: u128, all: bool) -> bool {
-        let Some(lane) = self.lanes.get(&key) else { return false };
-        let Some(head) = lane.queue.front() else { return false };
-        let due = head.again || head.number < self.due_before;
-        let Some(limit) = self.options.aggregate else { return all || due };
-        if !due && lane.bytes < limit {
-            return false;
-        }
-        let range = self.shards[lane.shard].range;
-        !self.units_under_way().any(|u| u.layout != self.layout && u.range.overlaps(range))
-    }
-
-    fn units_under_way(&self) -> impl Iterator<Item = &Unit> {
-        self.requests.values().flatten().chain(self.unresolved.iter().map(|(unit, ..)| unit))
-    }
-
-    /// The lane's next unit, under way; `None` if it is larger than `room`.
-    fn take_unit(&mut self, key: u128, room: usize) -> Option<Unit> {
-        let lane = self.lanes.get_mut(&key)?;
-        let largest = self.options.aggregate.unwrap_or(0).min(room);
-        let head = lane.queue.front()?;
-        let around = head.size_around();
-        if around + head.size_in_aggregate() > room {
-            return None;
-        }
-        let (mut members, mut bytes) = (Vec::new(), around);
-        while let Some(next) = lane.queue.front()
-            && (members.is_empty() || bytes + next.size_in_aggregate() <= largest)
-        {
-            bytes += next.size_in_aggregate();
-            members.extend(lane.queue.pop_front());
-        }
-        lane.bytes -= bytes - around;
-        lane.listed = false;
-        lane.under_way = true;
-        let shard = &self.shards[lane.shard];
-        let hashes = || members.iter().map(Member::hash);
-        let range = HashRange { start: hashes().min()?, end: hashes().max()? };
-        if let [alone] = members.as_slice() {
-            bytes = payload::size_alone(alone, self.options.aggregate.is_some());
-        }
-        let unit =
-            Unit { lane: key, layout: self.layout, shard: shard.id.clone(), range, members: members.into(), bytes };
-        for member in unit.members.iter() {
-            self.count_waiting(member, -1);
-            self.heat.see(&unit.shard, member);
-        }
-        Some(unit)
-    }
-
     fn count_waiting(&mut self, member: &Member, n: isize) {
         self.waiting = self.waiting.wrapping_add_signed(n);
         self.waiting_bytes = self.waiting_bytes.wrapping_add_signed(n * member.size_in_aggregate() as isize);
@@ -537,47 +272,4 @@ impl Lanes {
             self.waiting_due = self.waiting_due.wrapping_add_signed(n);
         }
     }
-
-    /// New shards: what waits goes to where it belongs now, in the order in which it came.
-    fn lay_out(&mut self, now: u64) {
-        let mut before: HashMap<Arc<str>, LaneShard> = self.shards.drain(..).map(|s| (s.id.clone(), s)).collect();
-        let open = self.map.open().to_vec();
-        self.shards.extend(open.into_iter().map(|ShardInfo { id, range, .. }| match before.remove(&id) {
-            Some(shard) => LaneShard { ready: VecDeque::new(), ..shard },
-            None => LaneShard {
-                rate: ShardRate::new(self.options.limits, now),
-                totals: ShardTotals::default(),
-                ready: VecDeque::new(),
-                id,
-                range,
-            },
-        }));
-        let mut members = std::mem::take(&mut self.unplaced);
-        if self.options.aggregate.is_some() {
-            self.layout += 1;
-            self.parked.clear();
-            members.extend(self.lanes.drain().flat_map(|(_, lane)| lane.queue));
-        } else {
-            let mut lanes: Vec<_> = self.lanes.iter_mut().collect();
-            lanes.sort_unstable_by_key(|(_, lane)| lane.queue.front().map(|m| m.number));
-            for (hash, lane) in lanes {
-                lane.shard = self.map.locate(*hash);
-                if lane.listed {
-                    self.shards[lane.shard].ready.push_back(*hash);
-                }
-            }
-        }
-        members.sort_unstable_by_key(|m| m.number);
-        members.into_iter().for_each(|member| self.place(member, false));
-    }
-
-    fn backoff(&mut self, failures: u32) -> u64 {
-        jittered(&mut self.random, self.options.backoff_min_ms, self.options.backoff_max_ms, failures)
-    }
-}
-
-/// Doubles with every failure up to `max`; between half of it and all.
-fn jittered(random: &mut SmallRng, min: u64, max: u64, failures: u32) -> u64 {
-    let whole = min.max(1).saturating_mul(1 << failures.min(20)).min(max.max(1));
-    random.random_range(whole.div_ceil(2)..=whole)
 }

@@ -1,6 +1,8 @@
 //! From a unit to what stands in a request.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::member::Member;
 use crate::kpl::{self, AggregatedRecord, MAGIC, Record};
