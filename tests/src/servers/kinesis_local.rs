@@ -15,8 +15,10 @@ use super::{
 };
 use crate::program::workspace;
 
-/// It writes every second.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// It writes everything that it has every second, unless it is told to do so less often.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// What is to be written is there after so long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Kinesis for resharding, enhanced fan-out and the filters of ListShards.
 ///
@@ -32,6 +34,11 @@ pub struct KinesisLocal {
 impl KinesisLocal {
     /// Starts one without any stream.
     pub fn start() -> Result<Self> {
+        Self::start_writing_every(WRITE_EVERY)
+    }
+
+    /// Starts one that writes its data down so seldom: with 100 MB in it, it can do nothing else in a second.
+    pub fn start_writing_every(interval: Duration) -> Result<Self> {
         let modules = Server::Kinesis.directory()?.join("node_modules/kinesis-local");
         let (port, tls) = (free_port()?, free_port()?);
         let dir = ServerProcess::directory("kinesis-local")?;
@@ -44,7 +51,8 @@ impl KinesisLocal {
             command.env("KINESIS_MOCK_PLAIN_PORT", port.to_string()).env("KINESIS_MOCK_TLS_PORT", tls.to_string());
             // Without a certificate it does not start.
             command.env("KINESIS_MOCK_CERT_PATH", modules.join("server.json")).env("SHARD_LIMIT", "500");
-            command.env("SHOULD_PERSIST_DATA", "true").env("PERSIST_PATH", &persisted).env("PERSIST_INTERVAL", "1s");
+            command.env("SHOULD_PERSIST_DATA", "true").env("PERSIST_PATH", &persisted);
+            command.env("PERSIST_INTERVAL", format!("{}s", interval.as_secs().max(1)));
             command.env("LOG_LEVEL", "ERROR");
             command
         };

@@ -5,9 +5,11 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result, bail};
 use aws_sdk_kinesis::{
     Client,
+    config::StalledStreamProtectionConfig,
     primitives::Blob,
     types::{PutRecordsRequestEntry, ScalingType, Shard},
 };
+use aws_smithy_types::timeout::TimeoutConfig;
 use hurtig_kinesis::kpl::{AggregatedRecord, Record, encode};
 use tokio::runtime::Runtime;
 
@@ -27,6 +29,8 @@ const STREAM: &str = "readings";
 const BATCH: usize = 250;
 /// Readings of a meter that go into one record.
 const MEMBERS: u64 = 50;
+/// kinesis-local writes all it has each time: for so many readings it is given another second between.
+const WRITTEN_IN_A_SECOND: u64 = 50_000;
 /// Nothing takes longer than so many tries a tenth of a second apart.
 const TRIES: u32 = 600;
 
@@ -45,14 +49,15 @@ pub fn run(case: Case, settings: &Settings, dir: &Path, say: &mut impl FnMut(&st
             (Server::Lite(server), endpoint)
         }
         _ => {
-            let server = KinesisLocal::start()?;
+            let seconds = fleet.readings().div_ceil(WRITTEN_IN_A_SECOND);
+            let server = KinesisLocal::start_writing_every(Duration::from_secs(seconds))?;
             let endpoint = server.endpoint();
             (Server::Local(server), endpoint)
         }
     };
     let proxy = KinesisProxy::start(&endpoint, settings.seed, bad_reads())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let client = Client::new(&runtime.block_on(aws_config(&endpoint).load())?);
+    let client = patient_client(&runtime, &endpoint)?;
     let shared = Shared::default();
     let mut world = World { runtime, client, server, proxy: &proxy, fleet, sent: 0, shared: &shared };
     world.create(2)?;
@@ -74,6 +79,19 @@ pub fn run(case: Case, settings: &Settings, dir: &Path, say: &mut impl FnMut(&st
     let counters = proxy.counters();
     say(&format!("{} readings, each once, after {kills} kills; the proxy: {counters:?}", fleet.readings()));
     was_disturbed(&counters)
+}
+
+/// A client that asks once and waits for the answer: a PutRecords that is sent again may be on the stream
+/// twice, and what is sent here is to be there once. kinesis-local is deaf while it writes its data.
+fn patient_client(runtime: &Runtime, endpoint: &str) -> Result<Client> {
+    let sdk = runtime.block_on(aws_config(endpoint).attempts(1).load())?;
+    // node closes what has not been used for 5 s: a request on its way then would be lost.
+    let http = aws_smithy_http_client::Builder::new().pool_idle_timeout(Duration::from_secs(1)).build_http();
+    let config = aws_sdk_kinesis::config::Builder::from(&sdk)
+        .http_client(http)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled());
+    Ok(Client::from_conf(config.build()))
 }
 
 /// A bad day on which reading is worse still: packed readings take few calls.
@@ -153,6 +171,8 @@ impl World<'_> {
     fn send(&mut self, seconds: u64) -> Result<()> {
         let seconds = self.sent..(self.sent + seconds).min(self.fleet.seconds);
         self.sent = seconds.end;
+        let sending = (seconds.end - seconds.start) * self.fleet.meters;
+        self.shared.note(format!("{sending} readings are sent, of {}", self.fleet.readings()));
         // As many readings in a record as the server needs to be fast; all of one meter, so that no
         // reshard can part them.
         let members = if matches!(self.server, Server::Local(_)) { MEMBERS } else { 1 };
@@ -214,6 +234,7 @@ impl World<'_> {
 
     /// Splits the widest shard in its middle.
     fn split(&self) -> Result<()> {
+        self.shared.note("a shard is split");
         let (start, end, shard) = self.open()?.into_iter().max_by_key(|(start, end, _)| end - start).context("none")?;
         let middle = start + (end - start) / 2 + 1;
         let split = self.client.split_shard().stream_name(STREAM).shard_to_split(shard);
@@ -223,6 +244,7 @@ impl World<'_> {
 
     /// Merges the first two.
     fn merge(&self) -> Result<()> {
+        self.shared.note("two shards are merged");
         let open = self.open()?;
         let [(_, _, one), (_, _, other), ..] = open.as_slice() else { bail!("there are no two shards") };
         let merge = self.client.merge_shards().stream_name(STREAM).shard_to_merge(one).adjacent_shard_to_merge(other);
@@ -231,6 +253,7 @@ impl World<'_> {
     }
 
     fn scale(&self, shards: i32) -> Result<()> {
+        self.shared.note(format!("the stream is scaled to {shards} shards"));
         let update = self.client.update_shard_count().stream_name(STREAM).target_shard_count(shards);
         let update = update.scaling_type(ScalingType::UniformScaling);
         self.runtime.block_on(update.send()).context("UpdateShardCount")?;
@@ -240,6 +263,7 @@ impl World<'_> {
     /// For a while nobody answers.
     fn restart(&mut self) -> Result<()> {
         let (server, proxy) = (&mut self.server, self.proxy);
+        self.shared.note("the server is restarted");
         self.shared.outage(|| match server {
             Server::Local(server) => {
                 let before = proxy.faults().cut_before;

@@ -33,6 +33,7 @@ impl Job<'_> {
     /// `say` is told of each life.
     pub fn run(&self, seed: u64, shared: &Shared, say: &mut impl FnMut(&str)) -> Result<u64> {
         let mut random = SmallRng::seed_from_u64(seed);
+        let mut gone = false;
         for number in 0_u64.. {
             let parallelism = [2, 1, 4][number as usize % 3];
             let last = shared.all_sent();
@@ -51,6 +52,9 @@ impl Job<'_> {
             let (dir, data) = (self.dir, self.dir.join("data"));
             let (outages, before) = (shared.outages(), newest_checkpoint(&data)?);
             let life = live(dir, &format!("life-{number:03}"), &options, &self.environment, &data, &kill);
+            for note in shared.notes() {
+                say(&note);
+            }
             let life = match life {
                 // While nobody answers a job does not start, and says so: whoever watches over it
                 // starts it again. One that runs has to bear it.
@@ -58,12 +62,15 @@ impl Job<'_> {
                     if newest_checkpoint(&data)? > before {
                         return Err(e.context("it ran, and did not outlive that its server was gone"));
                     }
-                    say(&format!("life {number}: its server was gone when it started"));
+                    if !std::mem::replace(&mut gone, true) {
+                        say(&format!("life {number}: its server is gone when it starts; it is started again and again"));
+                    }
                     std::thread::sleep(RESTART);
                     continue;
                 }
                 life => life?,
             };
+            gone = false;
             let (before, after) = life.checkpoints;
             let how = if last { "to the end".to_owned() } else { kill.to_string() };
             say(&format!("life {number}: parallelism {parallelism}, {how}; checkpoints {before} to {after}"));

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -21,6 +21,7 @@ struct State {
     outages: AtomicU64,
     is_out: AtomicBool,
     over: AtomicBool,
+    notes: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -56,6 +57,16 @@ impl Shared {
     /// How often the servers have gone, and whether they are gone now.
     pub fn outages(&self) -> (u64, bool) {
         (self.0.outages.load(SeqCst), self.0.is_out.load(SeqCst))
+    }
+
+    /// Says what happens to the stream.
+    pub fn note(&self, what: impl Into<String>) {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner).push(what.into());
+    }
+
+    /// What has happened since this was last asked.
+    pub fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.notes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Nobody waits any more: something went wrong.
