@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use hurtig_aws::AwsConfig;
 use hurtig_engine::time::{Clock, SystemClock};
 use hurtig_kinesis::scaling::{
-    Autoscaler, Decision, LoadCurve, LoadSource, Policy, PolicyRun, Progress, ScalingError, Setup, ShardLoad, Step,
-    StreamState, Streams, draw, plan, simulate, update_counts,
+    Autoscaler, Decision, LoadCurve, LoadSource, Policy, PolicyRun, Progress, ScalingError, Setup, ShardLimits,
+    ShardLoad, Step, StreamState, Streams, draw, plan, simulate, update_counts,
 };
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ when the stream is missing or on-demand, or when permissions or credentials are.
     Autoscale {
         /// The stream's name or ARN
         stream: String,
-        /// The share of their limits (1 MB/s, 1,000 records/s) at which shards are to work
+        /// The share of their limits at which shards are to work
         #[arg(long, default_value = "70%", value_parser = parse_share)]
         target: f64,
         /// Never fewer shards
@@ -97,6 +97,18 @@ when the stream is missing or on-demand, or when permissions or credentials are.
         /// Over how long the load is measured before every decision
         #[arg(long, default_value = "10s", value_parser = units::parse_duration)]
         interval: Duration,
+        /// How long after a step another is decided on
+        #[arg(long, default_value = "30s", value_parser = units::parse_duration)]
+        settle: Duration,
+        /// For how long fewer shards must have been enough before some are given away
+        #[arg(long, default_value = "15m", value_parser = units::parse_duration)]
+        cool_down: Duration,
+        /// Bytes a second that a shard takes; another figure than AWS's is for a server that has another
+        #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+        shard_bytes: u32,
+        /// Records a second that a shard takes
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        shard_records: u32,
         /// Only say what would be done
         #[arg(long)]
         dry_run: bool,
@@ -188,8 +200,32 @@ impl StreamCommand {
                 Ok(())
             }
             Command::Scale { stream, shards, dry_run, json } => scale(&streams, stream, *shards, *dry_run, *json).await,
-            Command::Autoscale { stream, target, min, max, interval, dry_run, json } => {
-                let policy = Policy { target: *target, min: *min, max: *max, ..Policy::default() };
+            Command::Autoscale {
+                stream,
+                target,
+                min,
+                max,
+                interval,
+                settle,
+                cool_down,
+                shard_bytes,
+                shard_records,
+                dry_run,
+                json,
+            } => {
+                let ms = |duration: &Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+                let policy = Policy {
+                    target: *target,
+                    min: *min,
+                    max: *max,
+                    settle_ms: ms(settle),
+                    cool_down_ms: ms(cool_down),
+                    limits: ShardLimits {
+                        bytes_per_second: f64::from((*shard_bytes).max(1)),
+                        records_per_second: f64::from((*shard_records).max(1)),
+                    },
+                    ..Policy::default()
+                };
                 let scaler = Autoscaler::new(policy)
                     .ok_or_else(|| Failure::usage("--target is above 0, and --min is 1 or more and at most --max"))?;
                 autoscale(&streams, stream, scaler, policy, *interval, (*dry_run, *json)).await
