@@ -9,8 +9,10 @@
 
 mod avro;
 mod error;
+mod field_error;
 mod protobuf;
 mod registry;
+mod serde_methods;
 mod wire;
 
 pub use avro::AvroFormat;

@@ -1,4 +1,4 @@
-//! The registry's wire format: a zero, the schema's id, and then the message.
+//! The registry's wire format (a zero, the schema's id, and then the message) and its whole numbers, which are Avro's.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,6 +30,41 @@ pub(crate) fn split(message: &[u8]) -> Result<(u32, &[u8]), String> {
         )),
         [] => Err("the message is empty".into()),
     }
+}
+
+/// Writes a whole number: zigzag, seven bits a byte.
+#[inline]
+pub(crate) fn put_long(n: i64, out: &mut Vec<u8>) {
+    let mut z = ((n << 1) ^ (n >> 63)) as u64;
+    while z > 0x7f {
+        out.push(z as u8 | 0x80);
+        z >>= 7;
+    }
+    out.push(z as u8);
+}
+
+/// Reads a whole number at `at`, which then stands behind it.
+#[inline]
+pub(crate) fn long(bytes: &[u8], at: &mut usize, what: &str) -> Result<i64, String> {
+    let (mut z, mut shift) = (0_u64, 0);
+    loop {
+        let Some(&b) = bytes.get(*at) else { return Err(ends(what)) };
+        *at += 1;
+        // The tenth byte has room for one bit.
+        if shift == 63 && b > 1 {
+            return Err(format!("{what} has more than 64 bits"));
+        }
+        z |= u64::from(b & 0x7f) << shift;
+        if b < 0x80 {
+            return Ok((z >> 1) as i64 ^ -((z & 1) as i64));
+        }
+        shift += 7;
+    }
+}
+
+#[cold]
+pub(crate) fn ends(what: &str) -> String {
+    format!("the message ends inside {what}")
 }
 
 /// What the writers' schemas mean to one reader, by their ids.

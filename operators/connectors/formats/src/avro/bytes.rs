@@ -1,15 +1,6 @@
 //! Avro's binary encoding, at its lowest: numbers and lengths.
 
-/// Writes a whole number: zigzag, seven bits a byte.
-#[inline]
-pub(super) fn put_long(n: i64, out: &mut Vec<u8>) {
-    let mut z = ((n << 1) ^ (n >> 63)) as u64;
-    while z > 0x7f {
-        out.push(z as u8 | 0x80);
-        z >>= 7;
-    }
-    out.push(z as u8);
-}
+use crate::wire;
 
 /// A message that is being read.
 #[derive(Debug)]
@@ -42,7 +33,7 @@ impl<'de> Input<'de> {
                 self.at += n;
                 Ok(taken)
             }
-            None => Err(ends(what)),
+            None => Err(wire::ends(what)),
         }
     }
 
@@ -55,20 +46,7 @@ impl<'de> Input<'de> {
 
     #[inline]
     pub fn long(&mut self, what: &str) -> Result<i64, String> {
-        let (mut z, mut shift) = (0_u64, 0);
-        loop {
-            let Some(&b) = self.bytes.get(self.at) else { return Err(ends(what)) };
-            self.at += 1;
-            // The tenth byte has room for one bit.
-            if shift == 63 && b > 1 {
-                return Err(format!("{what} has more than 64 bits"));
-            }
-            z |= u64::from(b & 0x7f) << shift;
-            if b < 0x80 {
-                return Ok((z >> 1) as i64 ^ -((z & 1) as i64));
-            }
-            shift += 7;
-        }
+        wire::long(self.bytes, &mut self.at, what)
     }
 
     #[inline]
@@ -119,9 +97,4 @@ impl<'de> Input<'de> {
             _ => Err(format!("{what} is {i}, and there are {n}")),
         }
     }
-}
-
-#[cold]
-fn ends(what: &str) -> String {
-    format!("the message ends inside {what}")
 }

@@ -1,8 +1,8 @@
 //! Avro's binary encoding as serde sees it: straight from the bytes into the job's own type.
 
 use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    DeserializeSeed, Deserializer, EnumAccess, Error as _, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor, value::BorrowedStrDeserializer,
 };
 
 use super::{
@@ -10,51 +10,12 @@ use super::{
     decimal,
     plan::{Node, NodeId, Plan, Record},
 };
+use crate::{field_error::FieldError, serde_methods::visit_by};
 
 /// Types may contain themselves; a message may not do so more often than this.
 const MAX_DEPTH: u32 = 64;
 
-/// What is wrong, and where.
-#[derive(Debug)]
-pub(super) struct DeError {
-    what: String,
-    path: String,
-}
-
-impl DeError {
-    fn inside(mut self, name: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path.insert_str(0, dot);
-        self.path.insert_str(0, name);
-        self
-    }
-}
-
-impl From<String> for DeError {
-    fn from(what: String) -> Self {
-        DeError { what, path: String::new() }
-    }
-}
-
-impl std::fmt::Display for DeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "field '{}': ", self.path)?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for DeError {}
-
-impl serde::de::Error for DeError {
-    #[cold]
-    fn custom<T: std::fmt::Display>(what: T) -> Self {
-        what.to_string().into()
-    }
-}
-
-type Result<T, E = DeError> = std::result::Result<T, E>;
+type Result<T, E = FieldError> = std::result::Result<T, E>;
 
 /// A value of type `node` at the beginning of what is left.
 pub(super) struct Datum<'a, 'de> {
@@ -147,6 +108,51 @@ impl<'a, 'de> Datum<'a, 'de> {
         Ok(())
     }
 
+    /// A decimal without a fraction is a whole number to whoever wants one.
+    #[inline]
+    fn whole<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if let Node::Decimal { scale: 0, fixed } = self.settle()? {
+            let unscaled = decimal::unscaled(self.decimal(*fixed)?)?;
+            return match i64::try_from(unscaled) {
+                Ok(n) => visitor.visit_i64(n),
+                Err(_) => Err(format!("the decimal {unscaled} has more than 64 bits").into()),
+            };
+        }
+        self.deserialize_any(visitor)
+    }
+
+    #[inline]
+    fn fraction<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if let Node::Decimal { scale, fixed } = self.settle()? {
+            let text = decimal::text(decimal::unscaled(self.decimal(*fixed)?)?, *scale);
+            return visitor.visit_f64(text.parse().map_err(FieldError::custom)?);
+        }
+        self.deserialize_any(visitor)
+    }
+
+    /// What `visit` makes of the items of an array or a map.
+    #[inline]
+    fn items<T>(mut self, item: NodeId, visit: impl FnOnce(&mut Items<'_, 'de>) -> Result<T>) -> Result<T> {
+        self.enter()?;
+        let value = visit(&mut Items { plan: self.plan, item, input: self.input, block: 0, number: 0, ended: false })?;
+        self.input.depth -= 1;
+        Ok(value)
+    }
+
+    /// What `visit` makes of the fields of a record.
+    #[inline]
+    fn fields<T>(mut self, record: &'de Record, visit: impl FnOnce(&mut Fields<'_, 'de>) -> Result<T>) -> Result<T> {
+        self.enter()?;
+        let mut fields = Fields { plan: self.plan, record, input: self.input, next: 0, current: None };
+        let value = visit(&mut fields)?;
+        // A type of its own kind may stop before the end.
+        while fields.advance()? {
+            fields.next_value::<IgnoredAny>()?;
+        }
+        self.input.depth -= 1;
+        Ok(value)
+    }
+
     fn symbol(&mut self, symbols: &'de [Option<String>]) -> Result<&'de str> {
         let index = self.input.index(symbols.len(), "the symbol of an enum")?;
         let symbol = symbols[index].as_deref();
@@ -163,52 +169,8 @@ fn boolean(input: &mut Input<'_>) -> Result<bool> {
     }
 }
 
-macro_rules! as_any {
-    ($($name:ident)*) => {$(
-        #[inline]
-        fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            self.deserialize_any(visitor)
-        }
-    )*};
-}
-
-macro_rules! whole_numbers {
-    ($($name:ident)*) => {$(
-        #[inline]
-        fn $name<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
-            // A decimal without a fraction is a whole number to whoever wants one.
-            if let Node::Decimal { scale: 0, fixed } = self.settle()? {
-                let unscaled = decimal::unscaled(self.decimal(*fixed)?)?;
-                return match i64::try_from(unscaled) {
-                    Ok(n) => visitor.visit_i64(n),
-                    Err(_) => Err(format!("the decimal {unscaled} has more than 64 bits").into()),
-                };
-            }
-            self.deserialize_any(visitor)
-        }
-    )*};
-}
-
-macro_rules! fractions {
-    ($($name:ident)*) => {$(
-        #[inline]
-        fn $name<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
-            if let Node::Decimal { scale, fixed } = self.settle()? {
-                let text = decimal::text(decimal::unscaled(self.decimal(*fixed)?)?, *scale);
-                return visitor.visit_f64(text.parse().map_err(DeError::custom)?);
-            }
-            self.deserialize_any(visitor)
-        }
-    )*};
-}
-
 impl<'de> Deserializer<'de> for Datum<'_, 'de> {
-    type Error = DeError;
-
-    fn is_human_readable(&self) -> bool {
-        // Types such as an IP address are text where they are written by anybody else.
-        true
-    }
+    type Error = FieldError;
 
     #[inline]
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
@@ -226,36 +188,18 @@ impl<'de> Deserializer<'de> for Datum<'_, 'de> {
                 visitor.visit_string(decimal::text(unscaled, *scale))
             }
             Node::Enum(symbols) => visitor.visit_borrowed_str(self.symbol(symbols)?),
-            Node::Array(item) => {
-                self.enter()?;
-                let mut items =
-                    Items { plan: self.plan, item: *item, input: self.input, block: 0, number: 0, ended: false };
-                let value = visitor.visit_seq(&mut items)?;
-                while items.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-                self.input.depth -= 1;
+            Node::Array(item) => self.items(*item, |items| {
+                let value = visitor.visit_seq(&mut *items)?;
+                while items.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(value)
-            }
-            Node::Map(item) => {
-                self.enter()?;
-                let mut items =
-                    Items { plan: self.plan, item: *item, input: self.input, block: 0, number: 0, ended: false };
-                let value = visitor.visit_map(&mut items)?;
-                while items.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
-                self.input.depth -= 1;
+            }),
+            Node::Map(item) => self.items(*item, |items| {
+                let value = visitor.visit_map(&mut *items)?;
+                while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(value)
-            }
-            Node::Record(record) => {
-                self.enter()?;
-                let mut fields = Fields { plan: self.plan, record, input: self.input, next: 0, current: None };
-                let value = visitor.visit_map(&mut fields)?;
-                // A type of its own kind may stop before the end.
-                while fields.next_key::<serde::de::IgnoredAny>()?.is_some() {
-                    fields.next_value::<serde::de::IgnoredAny>()?;
-                }
-                self.input.depth -= 1;
-                Ok(value)
-            }
-            Node::Union(_) | Node::Never(_) => Err(DeError::custom("a union that is not settled")),
+            }),
+            Node::Record(record) => self.fields(record, |fields| visitor.visit_map(fields)),
+            Node::Union(_) | Node::Never(_) => Err(FieldError::from("a union that is not settled")),
         }
     }
 
@@ -267,13 +211,14 @@ impl<'de> Deserializer<'de> for Datum<'_, 'de> {
         }
     }
 
-    whole_numbers! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
+    visit_by! { whole numbers: whole }
 
-    fractions! { deserialize_f32 deserialize_f64 }
+    visit_by! { fraction: deserialize_f32 deserialize_f64 }
 
-    as_any! { deserialize_bool deserialize_char deserialize_str deserialize_string deserialize_unit deserialize_map
-    deserialize_identifier }
+    visit_by! { deserialize_any: deserialize_bool deserialize_char deserialize_str deserialize_string deserialize_unit
+    deserialize_map deserialize_identifier }
+
+    visit_by! { deserialize_bytes: deserialize_byte_buf }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value> {
         self.deserialize_any(visitor)
@@ -302,25 +247,12 @@ impl<'de> Deserializer<'de> for Datum<'_, 'de> {
         }
     }
 
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        self.deserialize_bytes(visitor)
-    }
-
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         let node = self.settle()?;
         match (node, self.raw(node)?) {
             // Bytes are a `Vec<u8>` to whoever has no type of their own for them.
             (_, Some(bytes)) => visitor.visit_seq(serde::de::value::SeqDeserializer::new(bytes.iter().copied())),
-            (Node::Record(record), None) => {
-                self.enter()?;
-                let mut fields = Fields { plan: self.plan, record, input: self.input, next: 0, current: None };
-                let value = visitor.visit_seq(Values(&mut fields))?;
-                while fields.next_key::<serde::de::IgnoredAny>()?.is_some() {
-                    fields.next_value::<serde::de::IgnoredAny>()?;
-                }
-                self.input.depth -= 1;
-                Ok(value)
-            }
+            (Node::Record(record), None) => self.fields(record, |fields| visitor.visit_seq(Values(fields))),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -349,7 +281,7 @@ impl<'de> Deserializer<'de> for Datum<'_, 'de> {
             Node::String => visitor.visit_enum(self.input.text()?.into_deserializer()),
             // One record of several, by its name: `["A", "B"]` is `enum { A {..}, B {..} }`.
             Node::Record(record) => visitor.visit_enum(Branch { datum: self, name: &record.name }),
-            _ => Err(DeError::invalid_type(Unexpected::Other("a value that is no enum"), &visitor)),
+            _ => Err(FieldError::invalid_type(Unexpected::Other("a value that is no enum"), &visitor)),
         }
     }
 
@@ -357,6 +289,12 @@ impl<'de> Deserializer<'de> for Datum<'_, 'de> {
         self.skip()?;
         visitor.visit_unit()
     }
+}
+
+/// A name as it stands in the message or its schema.
+#[inline]
+fn word(text: &str) -> BorrowedStrDeserializer<'_, FieldError> {
+    BorrowedStrDeserializer::new(text)
 }
 
 /// The items of an array or a map.
@@ -386,27 +324,25 @@ impl Items<'_, '_> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'_, 'de> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         if !self.more()? {
             return Ok(None);
         }
         let value = seed.deserialize(Datum { plan: self.plan, node: self.item, input: self.input });
-        value.map(Some).map_err(|e| e.inside(&format!("[{}]", self.number - 1)))
+        value.map(Some).map_err(|e| e.in_item(self.number - 1))
     }
 }
 
 impl<'de> MapAccess<'de> for Items<'_, 'de> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         if !self.more()? {
             return Ok(None);
         }
-        let key: serde::de::value::BorrowedStrDeserializer<'de, DeError> =
-            serde::de::value::BorrowedStrDeserializer::new(self.input.text()?);
-        seed.deserialize(key).map(Some)
+        seed.deserialize(word(self.input.text()?)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
@@ -446,7 +382,7 @@ impl<'de> Fields<'_, 'de> {
 }
 
 impl<'de> MapAccess<'de> for Fields<'_, 'de> {
-    type Error = DeError;
+    type Error = FieldError;
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
@@ -454,15 +390,13 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
             return Ok(None);
         }
         let name = self.current.map(|c| c.0).unwrap_or_default();
-        let key: serde::de::value::BorrowedStrDeserializer<'de, DeError> =
-            serde::de::value::BorrowedStrDeserializer::new(name);
-        seed.deserialize(key).map(Some)
+        seed.deserialize(word(name)).map(Some)
     }
 
     #[inline]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
         let Some((name, node, default)) = self.current.take() else {
-            return Err(DeError::custom("a value without a key"));
+            return Err(FieldError::from("a value without a key"));
         };
         let value = match default {
             None => seed.deserialize(Datum { plan: self.plan, node, input: self.input }),
@@ -476,7 +410,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
 struct Values<'a, 'b, 'de>(&'a mut Fields<'b, 'de>);
 
 impl<'de> SeqAccess<'de> for Values<'_, '_, 'de> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         if !self.0.advance()? {
@@ -493,18 +427,16 @@ struct Branch<'a, 'de> {
 }
 
 impl<'a, 'de> EnumAccess<'de> for Branch<'a, 'de> {
-    type Error = DeError;
+    type Error = FieldError;
     type Variant = Datum<'a, 'de>;
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Datum<'a, 'de>)> {
-        let name: serde::de::value::BorrowedStrDeserializer<'de, DeError> =
-            serde::de::value::BorrowedStrDeserializer::new(self.name);
-        Ok((seed.deserialize(name)?, self.datum))
+        Ok((seed.deserialize(word(self.name))?, self.datum))
     }
 }
 
 impl<'de> VariantAccess<'de> for Datum<'_, 'de> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn unit_variant(self) -> Result<()> {
         self.skip()

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use apache_avro::schema::{Name, Namespace, Schema};
 use serde_json::Value;
 
-use super::{bytes::put_long, plan::default_of};
+use super::plan::default_of;
+use crate::wire::put_long;
 
 /// The bytes of `value` as a value of `schema`.
 pub(super) fn encode_default(

@@ -2,49 +2,20 @@
 
 use serde::{
     Serialize,
-    ser::{self, Error as _, SerializeMap, SerializeSeq, SerializeStruct},
+    ser::{self, SerializeMap, SerializeSeq, SerializeStruct},
 };
 
 use super::{
-    bytes::put_long,
     decimal,
     plan::{Node, NodeId, Plan, Record},
 };
+use crate::{
+    field_error::FieldError,
+    serde_methods::{plain_values, tuples_are_sequences},
+    wire::put_long,
+};
 
-/// What is wrong, and where.
-#[derive(Debug)]
-pub(super) struct SerError {
-    what: String,
-    path: String,
-}
-
-impl SerError {
-    fn inside(mut self, name: &str) -> Self {
-        let dot = if self.path.is_empty() { "" } else { "." };
-        self.path = format!("{name}{dot}{}", self.path);
-        self
-    }
-}
-
-impl std::fmt::Display for SerError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "field '{}': ", self.path)?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for SerError {}
-
-impl ser::Error for SerError {
-    #[cold]
-    fn custom<T: std::fmt::Display>(what: T) -> Self {
-        SerError { what: what.to_string(), path: String::new() }
-    }
-}
-
-type Result<T, E = SerError> = std::result::Result<T, E>;
+type Result<T, E = FieldError> = std::result::Result<T, E>;
 
 /// Writes one value as a `node`.
 pub(super) struct Writing<'a> {
@@ -68,10 +39,12 @@ impl<'a> Writing<'a> {
         } else if takes(node) {
             return Ok(node);
         }
-        Err(SerError::custom(format!("the schema has no {what} there")))
+        Err(FieldError::from(format!("the schema has no {what} there")))
     }
 
-    fn whole(mut self, n: i64) -> Result<()> {
+    fn whole(mut self, n: i128) -> Result<()> {
+        let n = i64::try_from(n)
+            .map_err(|_| FieldError::from(format!("{n} has more than 64 bits, one of them its sign")))?;
         let small = i32::try_from(n).is_ok();
         // What a double holds exactly.
         let exact = n.unsigned_abs() <= 1 << 53;
@@ -93,9 +66,9 @@ impl<'a> Writing<'a> {
 
     fn decimal(self, text: &str, scale: usize, fixed: Option<usize>) -> Result<()> {
         let unscaled = decimal::parse(text, scale);
-        let unscaled = unscaled.ok_or_else(|| SerError::custom(format!("'{text}' is no decimal of scale {scale}")))?;
+        let unscaled = unscaled.ok_or_else(|| FieldError::from(format!("'{text}' is no decimal of scale {scale}")))?;
         let bytes = decimal::bytes(unscaled, fixed);
-        let bytes = bytes.ok_or_else(|| SerError::custom(format!("'{text}' is too long for the decimal")))?;
+        let bytes = bytes.ok_or_else(|| FieldError::from(format!("'{text}' is too long for the decimal")))?;
         if fixed.is_none() {
             put_long(bytes.len() as i64, self.out);
         }
@@ -122,7 +95,7 @@ impl<'a> Writing<'a> {
         let any = |node: &Node| matches!(node, Node::Record(_));
         let named = matches!(plan.node(self.node), Node::Union(b) if b.iter().any(|b| by_name(plan.node(*b))));
         let node = if named { self.branch("record", by_name)? } else { self.branch("record", any)? };
-        let Node::Record(record) = node else { return Err(SerError::custom("the schema has no record there")) };
+        let Node::Record(record) = node else { return Err(FieldError::from("the schema has no record there")) };
         Ok(Fields { plan, record, out: self.out, next: 0, late: Vec::new(), key: None })
     }
 
@@ -132,7 +105,7 @@ impl<'a> Writing<'a> {
             Node::Map(_) => map,
             _ => false,
         })?;
-        let (Node::Array(item) | Node::Map(item)) = node else { return Err(SerError::custom("no such items")) };
+        let (Node::Array(item) | Node::Map(item)) = node else { return Err(FieldError::from("no such items")) };
         // A block begins with the number of its items; where that is not known, it is put there later.
         let start = self.out.len();
         if let Some(n) = len.filter(|n| *n > 0) {
@@ -143,11 +116,11 @@ impl<'a> Writing<'a> {
 }
 
 /// What serde's derived types never ask for where a record, an array or a map is not at hand.
-type Impossible = ser::Impossible<(), SerError>;
+type Impossible = ser::Impossible<(), FieldError>;
 
 impl<'a> ser::Serializer for Writing<'a> {
     type Ok = ();
-    type Error = SerError;
+    type Error = FieldError;
     type SerializeSeq = Sequence<'a>;
     type SerializeTuple = Sequence<'a>;
     type SerializeTupleStruct = Sequence<'a>;
@@ -156,46 +129,12 @@ impl<'a> ser::Serializer for Writing<'a> {
     type SerializeStruct = Fields<'a>;
     type SerializeStructVariant = Fields<'a>;
 
-    fn is_human_readable(&self) -> bool {
-        true
-    }
+    plain_values!();
 
     fn serialize_bool(mut self, v: bool) -> Result<()> {
         self.branch("boolean", |node| matches!(node, Node::Boolean))?;
         self.out.push(u8::from(v));
         Ok(())
-    }
-
-    fn serialize_i8(self, v: i8) -> Result<()> {
-        self.whole(v.into())
-    }
-
-    fn serialize_i16(self, v: i16) -> Result<()> {
-        self.whole(v.into())
-    }
-
-    fn serialize_i32(self, v: i32) -> Result<()> {
-        self.whole(v.into())
-    }
-
-    fn serialize_i64(self, v: i64) -> Result<()> {
-        self.whole(v)
-    }
-
-    fn serialize_u8(self, v: u8) -> Result<()> {
-        self.whole(v.into())
-    }
-
-    fn serialize_u16(self, v: u16) -> Result<()> {
-        self.whole(v.into())
-    }
-
-    fn serialize_u32(self, v: u32) -> Result<()> {
-        self.whole(v.into())
-    }
-
-    fn serialize_u64(self, v: u64) -> Result<()> {
-        self.whole(i64::try_from(v).map_err(|_| SerError::custom(format!("{v} has more than 63 bits")))?)
     }
 
     fn serialize_f32(mut self, v: f32) -> Result<()> {
@@ -225,10 +164,6 @@ impl<'a> ser::Serializer for Writing<'a> {
         Ok(())
     }
 
-    fn serialize_char(self, v: char) -> Result<()> {
-        self.serialize_str(v.encode_utf8(&mut [0; 4]))
-    }
-
     #[inline]
     fn serialize_str(mut self, v: &str) -> Result<()> {
         let node = self.branch("string, enum or decimal for this text", |node| match node {
@@ -255,30 +190,9 @@ impl<'a> ser::Serializer for Writing<'a> {
         self.raw(v)
     }
 
-    fn serialize_none(self) -> Result<()> {
-        self.serialize_unit()
-    }
-
-    #[inline]
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<()> {
-        value.serialize(self)
-    }
-
     fn serialize_unit(mut self) -> Result<()> {
         self.branch("null", |node| matches!(node, Node::Null))?;
         Ok(())
-    }
-
-    fn serialize_unit_struct(self, _name: &'static str) -> Result<()> {
-        self.serialize_unit()
-    }
-
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<()> {
-        self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<()> {
-        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -308,25 +222,11 @@ impl<'a> ser::Serializer for Writing<'a> {
     fn serialize_tuple(mut self, len: usize) -> Result<Sequence<'a>> {
         if let Node::Record(_) = self.plan.node(self.node) {
             let node = self.branch("record", |node| matches!(node, Node::Record(_)))?;
-            let Node::Record(record) = node else { return Err(SerError::custom("no record")) };
+            let Node::Record(record) = node else { return Err(FieldError::from("no record")) };
             let (plan, out) = (self.plan, self.out);
             return Ok(Sequence::Record(Fields { plan, record, out, next: 0, late: Vec::new(), key: None }));
         }
         self.serialize_seq(Some(len))
-    }
-
-    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Sequence<'a>> {
-        self.serialize_tuple(len)
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        variant: &'static str,
-        _len: usize,
-    ) -> Result<Impossible> {
-        Err(SerError::custom(format!("the variant '{variant}' has fields without names, and Avro has none such")))
     }
 
     fn serialize_map(self, len: Option<usize>) -> Result<Mapping<'a>> {
@@ -372,7 +272,7 @@ impl Items<'_> {
 
     fn finish(self) -> Result<()> {
         match self.len {
-            Some(len) if len != self.count => return Err(SerError::custom("items that were announced did not come")),
+            Some(len) if len != self.count => return Err(FieldError::from("items that were announced did not come")),
             Some(_) => {}
             None if self.count > 0 => {
                 let mut count = Vec::new();
@@ -395,24 +295,24 @@ pub(super) enum Sequence<'a> {
 
 impl SerializeSeq for Sequence<'_> {
     type Ok = ();
-    type Error = SerError;
+    type Error = FieldError;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         match self {
             Sequence::Items(items) => {
                 items.count += 1;
                 let number = items.count - 1;
-                items.item(value).map_err(|e| e.inside(&format!("[{number}]")))
+                items.item(value).map_err(|e| e.in_item(number))
             }
             Sequence::Bytes(_, bytes) => {
                 let number = serde_json::to_value(value).ok().and_then(|v| v.as_u64());
                 let byte = number.and_then(|n| u8::try_from(n).ok());
-                bytes.push(byte.ok_or_else(|| SerError::custom("what is written as bytes has an item that is none"))?);
+                bytes.push(byte.ok_or_else(|| FieldError::from("what is written as bytes has an item that is none"))?);
                 Ok(())
             }
             Sequence::Record(fields) => {
                 let Some(name) = fields.record.fields.get(fields.next).and_then(|f| f.name.as_deref()) else {
-                    return Err(SerError::custom("the record has fewer fields in its schema"));
+                    return Err(FieldError::from("the record has fewer fields in its schema"));
                 };
                 fields.field(name, value)
             }
@@ -428,31 +328,7 @@ impl SerializeSeq for Sequence<'_> {
     }
 }
 
-impl ser::SerializeTuple for Sequence<'_> {
-    type Ok = ();
-    type Error = SerError;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        SerializeSeq::serialize_element(self, value)
-    }
-
-    fn end(self) -> Result<()> {
-        SerializeSeq::end(self)
-    }
-}
-
-impl ser::SerializeTupleStruct for Sequence<'_> {
-    type Ok = ();
-    type Error = SerError;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        SerializeSeq::serialize_element(self, value)
-    }
-
-    fn end(self) -> Result<()> {
-        SerializeSeq::end(self)
-    }
-}
+tuples_are_sequences!(Sequence);
 
 /// The fields of a record, in whatever order they come.
 pub(super) struct Fields<'a> {
@@ -473,7 +349,7 @@ impl Fields<'_> {
             Some(field) if field.name.as_deref() == Some(name) => self.next,
             _ => match fields.iter().position(|f| f.name.as_deref() == Some(name)) {
                 Some(at) => at,
-                None => return Err(SerError::custom(format!("the schema has no field '{name}'"))),
+                None => return Err(FieldError::from(format!("the schema has no field '{name}'"))),
             },
         };
         let node = fields[at].node;
@@ -500,7 +376,7 @@ impl Fields<'_> {
                 self.out.extend(default);
             } else {
                 let name = field.name.as_deref().unwrap_or_default();
-                return Err(SerError::custom(format!("the record has no field '{name}', and the schema no default")));
+                return Err(FieldError::from(format!("the record has no field '{name}', and the schema no default")));
             }
             self.next += 1;
         }
@@ -510,7 +386,7 @@ impl Fields<'_> {
 
 impl SerializeStruct for Fields<'_> {
     type Ok = ();
-    type Error = SerError;
+    type Error = FieldError;
 
     #[inline]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
@@ -524,7 +400,7 @@ impl SerializeStruct for Fields<'_> {
 
 impl ser::SerializeStructVariant for Fields<'_> {
     type Ok = ();
-    type Error = SerError;
+    type Error = FieldError;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
         self.field(key, value)
@@ -543,13 +419,13 @@ pub(super) enum Mapping<'a> {
 
 impl SerializeMap for Mapping<'_> {
     type Ok = ();
-    type Error = SerError;
+    type Error = FieldError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<()> {
         let key = match serde_json::to_value(key) {
             Ok(serde_json::Value::String(key)) => key,
             Ok(other) => other.to_string(),
-            Err(e) => return Err(SerError::custom(e)),
+            Err(e) => return Err(e.to_string().into()),
         };
         match self {
             Mapping::Items(items) => {

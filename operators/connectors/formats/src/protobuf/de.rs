@@ -5,40 +5,9 @@ use std::borrow::Cow;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
-/// What is wrong, and where.
-#[derive(Debug)]
-pub(super) struct DeError {
-    what: String,
-    path: String,
-}
+use crate::{field_error::FieldError, serde_methods::visit_by};
 
-impl DeError {
-    fn inside(mut self, name: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{name}{dot}{}", self.path);
-        self
-    }
-}
-
-impl std::fmt::Display for DeError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "field '{}': ", self.path)?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for DeError {}
-
-impl serde::de::Error for DeError {
-    #[cold]
-    fn custom<T: std::fmt::Display>(what: T) -> Self {
-        DeError { what: what.to_string(), path: String::new() }
-    }
-}
-
-type Result<T, E = DeError> = std::result::Result<T, E>;
+type Result<T, E = FieldError> = std::result::Result<T, E>;
 
 /// One value.
 pub(super) enum Item<'a> {
@@ -93,6 +62,14 @@ impl<'a> Item<'a> {
             other => other.deserialize_any(visitor),
         }
     }
+
+    fn whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self {
+            // An enum is a number to whoever wants one.
+            Item::Value(Value::EnumNumber(n), _) | Item::Absent(Value::EnumNumber(n), _) => visitor.visit_i32(*n),
+            other => other.scalar(visitor),
+        }
+    }
 }
 
 /// The name of an enum's number, if it has one.
@@ -125,28 +102,8 @@ fn one<'de, V: Visitor<'de>>(value: &Value, kind: &Kind, visitor: V) -> Result<V
     }
 }
 
-macro_rules! scalars {
-    ($($name:ident)*) => {$(
-        fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            self.scalar(visitor)
-        }
-    )*};
-}
-
-macro_rules! whole_numbers {
-    ($($name:ident)*) => {$(
-        fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            match self {
-                // An enum is a number to whoever wants one.
-                Item::Value(Value::EnumNumber(n), _) | Item::Absent(Value::EnumNumber(n), _) => visitor.visit_i32(*n),
-                other => other.scalar(visitor),
-            }
-        }
-    )*};
-}
-
 impl<'de> Deserializer<'de> for Item<'_> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self {
@@ -163,11 +120,10 @@ impl<'de> Deserializer<'de> for Item<'_> {
         }
     }
 
-    whole_numbers! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-    deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 }
+    visit_by! { whole numbers: whole }
 
-    scalars! { deserialize_bool deserialize_f32 deserialize_f64 deserialize_char deserialize_str deserialize_string
-    deserialize_bytes deserialize_byte_buf }
+    visit_by! { scalar: deserialize_bool deserialize_f32 deserialize_f64 deserialize_char deserialize_str
+    deserialize_string deserialize_bytes deserialize_byte_buf }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self {
@@ -195,11 +151,11 @@ impl<'de> Deserializer<'de> for Item<'_> {
         match self {
             Item::Value(Value::EnumNumber(n), kind) | Item::Absent(Value::EnumNumber(n), kind) => {
                 let name = symbol(&kind, *n);
-                let name = name.ok_or_else(|| serde::de::Error::custom(format!("the enum has no value {n}")));
-                visitor.visit_enum(IntoDeserializer::<DeError>::into_deserializer(name?))
+                let name = name.ok_or_else(|| FieldError::from(format!("the enum has no value {n}")));
+                visitor.visit_enum(IntoDeserializer::<FieldError>::into_deserializer(name?))
             }
             Item::Value(Value::String(text), _) | Item::Absent(Value::String(text), _) => {
-                visitor.visit_enum(IntoDeserializer::<DeError>::into_deserializer(text.as_str()))
+                visitor.visit_enum(IntoDeserializer::<FieldError>::into_deserializer(text.as_str()))
             }
             other => other.deserialize_any(visitor),
         }
@@ -231,7 +187,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'de> MapAccess<'de> for Fields<'_> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         for field in self.fields.by_ref() {
@@ -240,7 +196,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
             {
                 continue;
             }
-            let key = seed.deserialize(IntoDeserializer::<DeError>::into_deserializer(field.name()));
+            let key = seed.deserialize(IntoDeserializer::<FieldError>::into_deserializer(field.name()));
             self.current = Some(field);
             return key.map(Some);
         }
@@ -249,7 +205,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
         let Some(field) = self.current.take() else {
-            return Err(serde::de::Error::custom("a value without a key"));
+            return Err("a value without a key".into());
         };
         let value = self.message.get_field(&field);
         let absent = field.supports_presence() && !self.message.has_field(&field);
@@ -265,13 +221,13 @@ struct List<'a> {
 }
 
 impl<'de> SeqAccess<'de> for List<'_> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         let Some(item) = self.items.next() else { return Ok(None) };
         self.number += 1;
         let value = seed.deserialize(Item::of(item, self.kind.clone()));
-        value.map(Some).map_err(|e| e.inside(&format!("[{}]", self.number - 1)))
+        value.map(Some).map_err(|e| e.in_item(self.number - 1))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -286,7 +242,7 @@ struct Entries<'a> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'_> {
-    type Error = DeError;
+    type Error = FieldError;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         let Some((key, value)) = self.items.next() else { return Ok(None) };
@@ -295,7 +251,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value> {
-        let Some(value) = self.value.take() else { return Err(serde::de::Error::custom("a value without a key")) };
+        let Some(value) = self.value.take() else { return Err("a value without a key".into()) };
         seed.deserialize(Item::of(value, self.kind.clone()))
     }
 }

@@ -183,8 +183,8 @@ impl Framing {
             out.push(0);
             return Ok(());
         }
-        put_long(path.len() as i64, out);
-        path.iter().for_each(|i| put_long(*i, out));
+        wire::put_long(path.len() as i64, out);
+        path.iter().for_each(|i| wire::put_long(*i, out));
         Ok(())
     }
 }
@@ -214,41 +214,17 @@ const MAX_PATH: usize = 32;
 
 /// Which message it is, and what is behind that.
 fn message_path(bytes: &[u8]) -> Result<(Vec<usize>, &[u8]), String> {
-    let (count, mut rest) = long(bytes)?;
-    if count == 0 {
-        return Ok((vec![0], rest));
-    }
+    let mut at = 0;
+    let mut number = || {
+        let n = wire::long(bytes, &mut at, "the number of the message")?;
+        usize::try_from(n).map_err(|_| format!("{n} is the number of no message"))
+    };
+    let count = number()?;
     if count > MAX_PATH {
         return Err(format!("a path of {count} messages is none"));
     }
-    let mut path = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (index, behind) = long(rest)?;
-        path.push(index);
-        rest = behind;
-    }
-    Ok((path, rest))
-}
-
-/// A number that is not negative: zigzag, seven bits a byte.
-fn long(bytes: &[u8]) -> Result<(usize, &[u8]), String> {
-    let mut z = 0_u64;
-    for (i, b) in bytes.iter().take(5).enumerate() {
-        z |= u64::from(b & 0x7f) << (7 * i);
-        if *b < 0x80 {
-            let wrong = || "the number of the message is negative".to_owned();
-            let n = if z & 1 == 0 { usize::try_from(z >> 1).map_err(|_| wrong())? } else { return Err(wrong()) };
-            return Ok((n, &bytes[i + 1..]));
-        }
-    }
-    Err("the message ends inside the number of the message".into())
-}
-
-fn put_long(n: i64, out: &mut Vec<u8>) {
-    let mut z = ((n << 1) ^ (n >> 63)) as u64;
-    while z > 0x7f {
-        out.push(z as u8 | 0x80);
-        z >>= 7;
-    }
-    out.push(z as u8);
+    let path = (0..count).map(|_| number()).collect::<Result<Vec<_>, _>>()?;
+    // By far the most frequent one has a short form.
+    let path = if path.is_empty() { vec![0] } else { path };
+    Ok((path, &bytes[at..]))
 }

@@ -3,54 +3,22 @@
 use std::collections::HashMap;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value, bytes::Bytes};
-use serde::{
-    Serialize,
-    ser::{self, Error as _},
-};
+use serde::{Serialize, ser};
 
 use super::de::is_wrapper;
+use crate::{
+    field_error::FieldError,
+    serde_methods::{plain_values, tuples_are_sequences},
+};
 
-/// What is wrong, and where.
-#[derive(Debug)]
-pub(super) struct SerError {
-    what: String,
-    path: String,
-}
-
-impl SerError {
-    fn inside(mut self, name: &str) -> Self {
-        let dot = if self.path.is_empty() { "" } else { "." };
-        self.path = format!("{name}{dot}{}", self.path);
-        self
-    }
-}
-
-impl std::fmt::Display for SerError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "field '{}': ", self.path)?;
-        }
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for SerError {}
-
-impl ser::Error for SerError {
-    #[cold]
-    fn custom<T: std::fmt::Display>(what: T) -> Self {
-        SerError { what: what.to_string(), path: String::new() }
-    }
-}
-
-type Result<T, E = SerError> = std::result::Result<T, E>;
+type Result<T, E = FieldError> = std::result::Result<T, E>;
 
 /// `value` as a message of this kind.
 pub(super) fn message<T: Serialize>(descriptor: &MessageDescriptor, value: &T) -> Result<DynamicMessage> {
     let kind = Kind::Message(descriptor.clone());
     match value.serialize(Writing { kind: &kind, shape: Shape::One })? {
         Some(Value::Message(message)) => Ok(message),
-        _ => Err(SerError::custom("it has no fields")),
+        _ => Err(FieldError::from("it has no fields")),
     }
 }
 
@@ -68,7 +36,7 @@ struct Writing<'a> {
 }
 
 fn number(kind: &Kind, n: i128) -> Result<Value> {
-    let long = || SerError::custom(format!("{n} is not in the range of {kind:?}"));
+    let long = || FieldError::from(format!("{n} is not in the range of {kind:?}"));
     Ok(match kind {
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(n.try_into().map_err(|_| long())?),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(n.try_into().map_err(|_| long())?),
@@ -93,20 +61,20 @@ fn number(kind: &Kind, n: i128) -> Result<Value> {
 }
 
 #[cold]
-fn misfit(what: &str, kind: &Kind) -> SerError {
+fn misfit(what: &str, kind: &Kind) -> FieldError {
     let kind = match kind {
         Kind::Message(m) => m.full_name().to_owned(),
         Kind::Enum(e) => e.full_name().to_owned(),
         other => format!("{other:?}").to_lowercase(),
     };
-    SerError::custom(format!("the record has {what}, and the schema {kind}"))
+    FieldError::from(format!("the record has {what}, and the schema {kind}"))
 }
 
 impl<'a> Writing<'a> {
     /// Sees that one value is wanted, and puts it into its wrapper if it has one.
     fn one(&self, what: &str, make: impl Fn(&Kind) -> Result<Value>) -> Result<Option<Value>> {
         if self.shape != Shape::One {
-            return Err(SerError::custom(format!("the record has {what}, and the schema many")));
+            return Err(FieldError::from(format!("the record has {what}, and the schema many")));
         }
         match self.kind {
             Kind::Message(m) if is_wrapper(m.full_name()) => {
@@ -131,19 +99,11 @@ impl<'a> Writing<'a> {
     }
 }
 
-macro_rules! whole_numbers {
-    ($($name:ident $type:ident)*) => {$(
-        fn $name(self, v: $type) -> Result<Option<Value>> {
-            self.whole(v.into())
-        }
-    )*};
-}
-
-type Impossible = ser::Impossible<Option<Value>, SerError>;
+type Impossible = ser::Impossible<Option<Value>, FieldError>;
 
 impl<'a> ser::Serializer for Writing<'a> {
     type Ok = Option<Value>;
-    type Error = SerError;
+    type Error = FieldError;
     type SerializeSeq = List<'a>;
     type SerializeTuple = List<'a>;
     type SerializeTupleStruct = List<'a>;
@@ -152,8 +112,7 @@ impl<'a> ser::Serializer for Writing<'a> {
     type SerializeStruct = Fields;
     type SerializeStructVariant = Impossible;
 
-    whole_numbers! { serialize_i8 i8 serialize_i16 i16 serialize_i32 i32 serialize_i64 i64
-    serialize_u8 u8 serialize_u16 u16 serialize_u32 u32 serialize_u64 u64 }
+    plain_values!();
 
     fn serialize_bool(self, v: bool) -> Result<Option<Value>> {
         self.one("a boolean", |kind| match kind {
@@ -174,16 +133,12 @@ impl<'a> ser::Serializer for Writing<'a> {
         })
     }
 
-    fn serialize_char(self, v: char) -> Result<Option<Value>> {
-        self.serialize_str(v.encode_utf8(&mut [0; 4]))
-    }
-
     fn serialize_str(self, v: &str) -> Result<Option<Value>> {
         self.one("a text", |kind| match kind {
             Kind::String => Ok(Value::String(v.to_owned())),
             Kind::Enum(e) => match e.get_value_by_name(v) {
                 Some(value) => Ok(Value::EnumNumber(value.number())),
-                None => Err(SerError::custom(format!("the enum {} has no value '{v}'", e.full_name()))),
+                None => Err(FieldError::from(format!("the enum {} has no value '{v}'", e.full_name()))),
             },
             kind => Err(misfit("a text", kind)),
         })
@@ -196,28 +151,8 @@ impl<'a> ser::Serializer for Writing<'a> {
         })
     }
 
-    fn serialize_none(self) -> Result<Option<Value>> {
-        Ok(None)
-    }
-
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Option<Value>> {
-        value.serialize(self)
-    }
-
     fn serialize_unit(self) -> Result<Option<Value>> {
         Ok(None)
-    }
-
-    fn serialize_unit_struct(self, _name: &'static str) -> Result<Option<Value>> {
-        Ok(None)
-    }
-
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<Option<Value>> {
-        self.serialize_str(variant)
-    }
-
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<Option<Value>> {
-        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -227,7 +162,7 @@ impl<'a> ser::Serializer for Writing<'a> {
         variant: &'static str,
         _value: &T,
     ) -> Result<Option<Value>> {
-        Err(SerError::custom(format!(
+        Err(FieldError::from(format!(
             "the variant '{variant}' has a value: write a oneof as one Option for each of its fields"
         )))
     }
@@ -242,20 +177,6 @@ impl<'a> ser::Serializer for Writing<'a> {
 
     fn serialize_tuple(self, len: usize) -> Result<List<'a>> {
         self.serialize_seq(Some(len))
-    }
-
-    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<List<'a>> {
-        self.serialize_seq(Some(len))
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _name: &'static str,
-        _index: u32,
-        variant: &'static str,
-        _len: usize,
-    ) -> Result<Impossible> {
-        Err(SerError::custom(format!("the variant '{variant}' has fields without names, and Protobuf has none such")))
     }
 
     fn serialize_map(self, _len: Option<usize>) -> Result<Mapping> {
@@ -279,7 +200,7 @@ impl<'a> ser::Serializer for Writing<'a> {
         variant: &'static str,
         _len: usize,
     ) -> Result<Impossible> {
-        Err(SerError::custom(format!(
+        Err(FieldError::from(format!(
             "the variant '{variant}' has fields: write a oneof as one Option for each of its fields"
         )))
     }
@@ -292,64 +213,30 @@ pub(super) struct List<'a> {
     items: Vec<Value>,
 }
 
-impl List<'_> {
-    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+impl ser::SerializeSeq for List<'_> {
+    type Ok = Option<Value>;
+    type Error = FieldError;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         let kind = if self.bytes { &Kind::Uint32 } else { self.kind };
         let item = value.serialize(Writing { kind, shape: Shape::One });
-        let item = item.map_err(|e| e.inside(&format!("[{}]", self.items.len())))?;
-        self.items.push(item.ok_or_else(|| SerError::custom("a list has no place for None"))?);
+        let item = item.map_err(|e| e.in_item(self.items.len()))?;
+        self.items.push(item.ok_or_else(|| FieldError::from("a list has no place for None"))?);
         Ok(())
     }
 
-    fn finish(self) -> Result<Option<Value>> {
+    fn end(self) -> Result<Option<Value>> {
         if !self.bytes {
             return Ok(Some(Value::List(self.items)));
         }
         let bytes = self.items.iter().map(|v| v.as_u32().and_then(|n| u8::try_from(n).ok()));
         let bytes: Option<Vec<u8>> = bytes.collect();
-        let bytes = bytes.ok_or_else(|| SerError::custom("what is written as bytes has an item that is none"))?;
+        let bytes = bytes.ok_or_else(|| FieldError::from("what is written as bytes has an item that is none"))?;
         Ok(Some(Value::Bytes(bytes.into())))
     }
 }
 
-impl ser::SerializeSeq for List<'_> {
-    type Ok = Option<Value>;
-    type Error = SerError;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<Option<Value>> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTuple for List<'_> {
-    type Ok = Option<Value>;
-    type Error = SerError;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<Option<Value>> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleStruct for List<'_> {
-    type Ok = Option<Value>;
-    type Error = SerError;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        self.item(value)
-    }
-
-    fn end(self) -> Result<Option<Value>> {
-        self.finish()
-    }
-}
+tuples_are_sequences!(List);
 
 /// The fields of a message.
 pub(super) struct Fields {
@@ -363,7 +250,7 @@ impl Fields {
 
         let descriptor = self.message.descriptor();
         let found = descriptor.get_field_by_name(name);
-        found.ok_or_else(|| SerError::custom(format!("the message {} has no field '{name}'", descriptor.full_name())))
+        found.ok_or_else(|| FieldError::from(format!("the message {} has no field '{name}'", descriptor.full_name())))
     }
 
     fn set<T: Serialize + ?Sized>(&mut self, field: &FieldDescriptor, value: &T) -> Result<()> {
@@ -376,7 +263,7 @@ impl Fields {
         let value = value.serialize(Writing { kind: &kind, shape }).map_err(|e| e.inside(field.name()))?;
         if let Some(value) = value {
             let set = self.message.try_set_field(field, value);
-            set.map_err(|e| SerError::custom(e).inside(field.name()))?;
+            set.map_err(|e| FieldError::from(e.to_string()).inside(field.name()))?;
         }
         Ok(())
     }
@@ -384,7 +271,7 @@ impl Fields {
 
 impl ser::SerializeStruct for Fields {
     type Ok = Option<Value>;
-    type Error = SerError;
+    type Error = FieldError;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<()> {
         let field = self.find(key)?;
@@ -404,7 +291,7 @@ pub(super) enum Mapping {
 
 impl ser::SerializeMap for Mapping {
     type Ok = Option<Value>;
-    type Error = SerError;
+    type Error = FieldError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, name: &T) -> Result<()> {
         match self {
@@ -425,7 +312,7 @@ impl ser::SerializeMap for Mapping {
         match self {
             Mapping::Fields(fields) => match fields.key.take() {
                 Some(field) => fields.set(&field, value),
-                None => Err(SerError::custom("a value without a key")),
+                None => Err(FieldError::from("a value without a key")),
             },
             Mapping::Entries { value: kind, items, current, .. } => {
                 let made = value.serialize(Writing { kind, shape: Shape::One })?;
@@ -434,7 +321,7 @@ impl ser::SerializeMap for Mapping {
                         items.insert(key, value);
                         Ok(())
                     }
-                    _ => Err(SerError::custom("a map has no place for None")),
+                    _ => Err(FieldError::from("a map has no place for None")),
                 }
             }
         }

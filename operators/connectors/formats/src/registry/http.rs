@@ -31,6 +31,8 @@ impl fmt::Debug for Http {
 #[derive(serde::Deserialize, Default)]
 struct Refusal {
     #[serde(default)]
+    error_code: u32,
+    #[serde(default)]
     message: String,
 }
 
@@ -133,17 +135,18 @@ fn answer(response: std::result::Result<ureq::http::Response<ureq::Body>, ureq::
         Ok(body) => body,
         Err(e) => return Answer::Later(e.to_string()),
     };
-    match status {
-        200..=299 => Answer::Yes(body),
-        404 => Answer::NotFound,
-        408 | 429 | 500.. => Answer::Later(format!("status {status} {}", words(&body))),
-        _ => Answer::No(status, words(&body)),
+    if (200..=299).contains(&status) {
+        return Answer::Yes(body);
     }
-}
-
-fn words(body: &str) -> String {
-    let refusal: Refusal = serde_json::from_str(body).unwrap_or_default();
-    crate::error::one_line(&refusal.message)
+    let refusal: Refusal = serde_json::from_str(&body).unwrap_or_default();
+    let words = crate::error::one_line(&refusal.message);
+    match status {
+        404 if refusal.error_code / 100 == 404 => Answer::NotFound,
+        // A server says so that is none, or a path that is none: it knows nothing of schemas.
+        404 => Answer::No(status, format!("{words} is this the address of a schema registry?")),
+        408 | 429 | 500.. => Answer::Later(format!("status {status} {words}")),
+        _ => Answer::No(status, words),
+    }
 }
 
 /// TLS with the machine's own roots, and ring as everywhere else.
