@@ -3,7 +3,7 @@
 # the one version named here.
 #
 #   scripts/servers.sh install         installs what is missing, says nothing if all is there
-#   scripts/servers.sh where NAME      prints where kinesis, kafka or ministack is; fails if nowhere
+#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry or ministack is; fails if nowhere
 #   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
 #
 # What cannot be installed is said in one line, and what needs it is left out; with CI set that is
@@ -16,6 +16,7 @@ me=servers
 kinesis_local=0.6.2
 kinesalite=3.3.3
 kafka=4.1.2
+apicurio=2.6.13.Final
 ministack=1.5.33
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hurtig
@@ -23,15 +24,16 @@ directory() { # NAME
     case $1 in
         kinesis) echo "$cache/kinesis-$kinesis_local-$kinesalite" ;;
         kafka) echo "$cache/kafka-$kafka" ;;
+        registry) echo "$cache/apicurio-$apicurio" ;;
         ministack) echo "$cache/ministack-$ministack" ;;
-        *) die "there is no server '$1': kinesis, kafka or ministack" ;;
+        *) die "there is no server '$1': kinesis, kafka, registry or ministack" ;;
     esac
 }
 
 has_node() { have node && have npm; }
-has_kafka() { have mvn && java17; }
+has_java() { have mvn && java17; }
 has_python() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
-java17() { # Kafka 4 does not run on less
+java17() { # Kafka 4 and Apicurio do not run on less
     local version
     have java || return 1
     version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -1)
@@ -47,23 +49,33 @@ install_kinesis() { # DIR
 
 # The broker with all it runs on, from Maven Central. It logs by slf4j-simple, to standard error.
 install_kafka() { # DIR
-    has_kafka || install_packages "Java 17 and Maven are" kafka || return
-    cat >"$1/pom.xml" <<END
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>hurtig</groupId>
-  <artifactId>kafka-broker</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
+    has_java || install_packages "Java 17 and Maven are" kafka || return
+    maven_dependency "$1" copy-dependencies -DincludeScope=runtime -DoutputDirectory="$1/lib" <<END
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka</version></dependency>
     <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
   </dependencies>
-</project>
 END
+}
+
+# A schema registry with its data in memory, whole from Maven Central. Later ones want Java 21.
+install_registry() { # DIR
+    has_java || install_packages "Java 17 and Maven are" kafka || return
+    maven_dependency "$1" unpack -Dartifact="io.apicurio:apicurio-registry-app:$apicurio:tar.gz:all" \
+        -DoutputDirectory="$1" </dev/null
+}
+
+# Runs Maven on a project in DIR, of which standard input says what it depends on.
+maven_dependency() { # DIR GOAL OPTION...
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo '  <groupId>hurtig</groupId><artifactId>server</artifactId><version>1</version><packaging>pom</packaging>'
+        cat
+        echo '</project>'
+    } >"$1/pom.xml"
     local said # Maven writes its errors to standard output, and colours it whatever it is told
-    said=$(mvn -B -q -ntp -f "$1/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
-        -DincludeScope=runtime -DoutputDirectory="$1/lib" 2>&1) || { echo "$said" >&2; return 1; }
+    said=$(mvn -B -q -ntp -f "$1/pom.xml" "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:$2" "${@:3}" 2>&1) ||
+        { echo "$said" >&2; return 1; }
 }
 
 # S3, SQS and the rest of AWS, from PyPI.
@@ -76,6 +88,7 @@ what_needs() { # NAME
     case $1 in
         kinesis) echo "the tests against Kinesis" ;;
         kafka) echo "the tests against Kafka" ;;
+        registry) echo "the tests against a schema registry" ;;
         ministack) echo "the tests against S3 and SQS" ;;
     esac
 }
@@ -105,6 +118,7 @@ install_all() {
     fi
     install kinesis
     install kafka
+    install registry
     install ministack
     exec 9>&-
 }

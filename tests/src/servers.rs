@@ -17,6 +17,7 @@
 //! kinesis.start_again().expect("on the same port, with the same data");
 //! ```
 
+mod apicurio;
 mod installed;
 mod kafka;
 mod kinesalite;
@@ -25,6 +26,7 @@ mod ministack;
 mod ports;
 mod process;
 
+pub use apicurio::Apicurio;
 pub use installed::{Server, left_out};
 pub use kafka::Kafka;
 pub use kinesalite::Kinesalite;

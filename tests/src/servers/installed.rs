@@ -16,6 +16,8 @@ pub enum Server {
     Kinesis,
     /// Apache Kafka's broker.
     Kafka,
+    /// Apicurio, a schema registry.
+    Registry,
     /// S3, SQS and more.
     Ministack,
 }
@@ -26,6 +28,7 @@ impl Server {
         let name = match self {
             Server::Kinesis => "kinesis",
             Server::Kafka => "kafka",
+            Server::Registry => "registry",
             Server::Ministack => "ministack",
         };
         // The script alone knows the versions.

@@ -80,10 +80,7 @@ impl ServerProcess {
     #[allow(clippy::disallowed_methods, reason = "a driver: other processes live by the wall clock")]
     pub fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        if let Ok(pid) = i32::try_from(child.id()) {
-            // SAFETY: a signal to a child that nobody has waited for: its number is still its own.
-            unsafe { libc::kill(pid, libc::SIGTERM) };
-        }
+        signal(&child, libc::SIGTERM);
         let start = Instant::now();
         while matches!(child.try_wait(), Ok(None)) && start.elapsed() < GRACE {
             std::thread::sleep(LOOK_EVERY);
@@ -96,6 +93,16 @@ impl ServerProcess {
         if let Some(child) = self.child.take() {
             end(child);
         }
+    }
+
+    /// Halts it where it is: it takes connections and does not answer.
+    pub fn pause(&self) {
+        self.child.iter().for_each(|child| signal(child, libc::SIGSTOP));
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.child.iter().for_each(|child| signal(child, libc::SIGCONT));
     }
 
     fn log(&self) -> PathBuf {
@@ -112,6 +119,13 @@ impl ServerProcess {
 impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill9();
+    }
+}
+
+fn signal(child: &Child, signal: i32) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // SAFETY: a signal to a child that nobody has waited for: its number is still its own.
+        unsafe { libc::kill(pid, signal) };
     }
 }
 

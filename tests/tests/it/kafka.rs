@@ -9,7 +9,7 @@ mod writing;
 use std::sync::{Mutex, MutexGuard};
 
 /// Failpoints are the whole process's, and a broker takes half a gigabyte: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
+pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|e| e.into_inner())
 }

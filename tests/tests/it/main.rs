@@ -13,6 +13,7 @@ mod kinesis_sink;
 mod kinesis_source;
 mod kwh_per_month;
 mod refused;
+mod registry;
 mod running;
 mod s3;
 mod servers;
