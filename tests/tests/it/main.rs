@@ -20,3 +20,4 @@ mod servers;
 mod state_size;
 mod streams;
 mod support;
+mod unavailable;
