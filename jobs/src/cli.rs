@@ -142,6 +142,9 @@ Exit codes: 0 finished, 1 failed, 2 wrong usage, 130 or 143 cancelled.";
 
 const SMART_METERS: &str = "smart-meters";
 
+/// Whose options a file may have sections for, whichever of them runs (and in a build without it).
+const JOBS: &[&str] = &[SMART_METERS, "ingest"];
+
 /// The `hurtig` binary.
 pub fn main() -> ExitCode {
     hurtig(std::env::args_os().collect()).unwrap_or_else(Failure::report)
@@ -199,7 +202,7 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
         command = command.mut_subcommand("run", |run| {
             run.mut_subcommand(SMART_METERS, |job| {
                 let unchanged = job.clone();
-                layers::put_below(job, SMART_METERS, &[SMART_METERS], file.as_deref()).unwrap_or_else(|f| {
+                layers::put_below(job, SMART_METERS, JOBS, file.as_deref()).unwrap_or_else(|f| {
                     failure = Some(f);
                     unchanged
                 })
@@ -215,12 +218,10 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
         let mut failure = None;
         command = command.mut_subcommand(ingest::INGEST, |job| {
             let unchanged = job.clone();
-            layers::put_below(job, ingest::INGEST, &[SMART_METERS, ingest::INGEST], file.as_deref()).unwrap_or_else(
-                |f| {
-                    failure = Some(f);
-                    unchanged
-                },
-            )
+            layers::put_below(job, ingest::INGEST, JOBS, file.as_deref()).unwrap_or_else(|f| {
+                failure = Some(f);
+                unchanged
+            })
         });
         if let Some(failure) = failure {
             return Err(failure);
@@ -292,6 +293,20 @@ mod tests {
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }
+    }
+
+    #[test]
+    fn one_file_serves_every_job() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("hurtig.toml");
+        std::fs::write(&file, "parallelism = 3\n[ingest]\nkey = 'id'\n[smart-meters]\nsource = 'file:x'\n")
+            .expect("a file");
+        let line = |command: &str| format!("hurtig {command} --config {}", file.display());
+        let Ok(Cli { command: Command::Run(run) }) = parsed(&line("run smart-meters")) else { panic!("it is a run") };
+        let Job::SmartMeters(job) = run.job;
+        assert_eq!(job.run.parallelism, Some(3));
+        #[cfg(feature = "ingest")]
+        assert!(matches!(parsed(&line("ingest x --to files:y")), Ok(Cli { command: Command::Ingest(_) })));
     }
 
     #[test]

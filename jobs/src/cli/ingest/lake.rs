@@ -1,28 +1,31 @@
 //! The bypass: readings as rows of the talk's integrated Parquet table.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
     array::{Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     error::ArrowError,
 };
+use compact_str::CompactString;
 use hurtig_engine::{Result, operator::Output, task::RuntimeContext};
-use hurtig_ingest::Message;
+use hurtig_ingest::{Message, RecordId};
 use hurtig_lake::ToArrow;
 use hurtig_operators::{collector::Collector, connectors::files::TimeParser, process::ProcessFunction};
 use serde::{Deserialize, Serialize};
 
-/// One row of the table.
+/// One row of the table. Rows wait in memory for a row group: short texts lie in the row itself, and
+/// the id becomes text as late as it can.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntegratedReading {
-    meter_id: String,
-    reading_type: String,
+    meter_id: CompactString,
+    reading_type: CompactString,
     reading_value: f64,
     /// In microseconds since the epoch.
     reading_date_time: i64,
-    reading_source: String,
-    record_id: String,
+    reading_source: CompactString,
+    record: RecordId,
+    part: u32,
 }
 
 impl ToArrow for IntegratedReading {
@@ -49,7 +52,7 @@ impl ToArrow for IntegratedReading {
                 Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.reading_value))),
                 Arc::new(times.with_timezone("UTC")),
                 texts(|r| &r.reading_source),
-                texts(|r| &r.record_id),
+                Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r.record.of_part(r.part)))),
             ],
         )
     }
@@ -57,14 +60,14 @@ impl ToArrow for IntegratedReading {
 
 /// The reading in a message, as the talk's batch path writes it.
 #[derive(Deserialize)]
-struct Wire {
-    meter_id: String,
-    reading_type: String,
+struct Wire<'a> {
+    meter_id: CompactString,
+    reading_type: CompactString,
     reading_value: serde_json::Value,
-    reading_date_time: String,
+    #[serde(borrow)]
+    reading_date_time: Cow<'a, str>,
     #[serde(default)]
-    reading_source: String,
-    record_id: String,
+    reading_source: CompactString,
 }
 
 /// Makes rows of messages; what is no reading goes to the dead letters.
@@ -79,8 +82,8 @@ impl ToReading {
     }
 
     /// The row, and its event time in milliseconds.
-    fn reading(&self, data: &[u8]) -> std::result::Result<(IntegratedReading, i64), String> {
-        let wire: Wire = serde_json::from_slice(data).map_err(|e| format!("not a reading: {e}"))?;
+    fn reading(&self, message: &Message) -> std::result::Result<(IntegratedReading, i64), String> {
+        let wire: Wire = serde_json::from_slice(&message.data).map_err(|e| format!("not a reading: {e}"))?;
         let value = match &wire.reading_value {
             serde_json::Value::String(text) => text.trim().parse().ok(),
             other => other.as_f64(),
@@ -94,7 +97,8 @@ impl ToReading {
             reading_value: value,
             reading_date_time: time.saturating_mul(1_000),
             reading_source: wire.reading_source,
-            record_id: wire.record_id,
+            record: message.id,
+            part: message.part,
         };
         Ok((reading, time))
     }
@@ -113,7 +117,7 @@ impl ProcessFunction<Message> for ToReading {
         message: Message,
         out: &mut Collector<'_, O>,
     ) -> Result<()> {
-        match self.reading(&message.data) {
+        match self.reading(&message) {
             Ok((reading, time)) => out.collect_at(reading, time),
             Err(reason) => out.dead_letter(message.data, reason),
         }

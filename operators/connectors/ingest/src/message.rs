@@ -35,7 +35,7 @@ pub struct Message {
 impl Message {
     /// What its `record_id` says.
     pub fn record_id(&self) -> String {
-        record_id(self.id, self.part)
+        self.id.of_part(self.part)
     }
 }
 
@@ -43,10 +43,6 @@ impl AsRef<[u8]> for Message {
     fn as_ref(&self) -> &[u8] {
         &self.data
     }
-}
-
-fn record_id(id: RecordId, part: u32) -> String {
-    if part == 0 { id.to_string() } else { format!("{id}.{part}") }
 }
 
 /// What CSV rows become.
@@ -192,7 +188,7 @@ impl Json {
     }
 
     fn end(mut self, id: RecordId, part: u32) -> Vec<u8> {
-        self.text(RECORD_ID, &record_id(id, part));
+        self.text(RECORD_ID, &id.of_part(part));
         self.0.push(b'}');
         self.0
     }

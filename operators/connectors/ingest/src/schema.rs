@@ -65,6 +65,14 @@ pub struct RecordId {
     pub offset: u64,
 }
 
+impl RecordId {
+    /// The `record_id` of one of the messages that the record becomes: `91f0c2aa35b7d804-1f00.2` of
+    /// the third.
+    pub fn of_part(&self, part: u32) -> String {
+        if part == 0 { self.to_string() } else { format!("{self}.{part}") }
+    }
+}
+
 impl std::fmt::Display for RecordId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:016x}-{:x}", self.file, self.offset)
