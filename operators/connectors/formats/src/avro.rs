@@ -1,9 +1,16 @@
 //! Avro: messages with a schema that is known beforehand, named by a fingerprint, or by a registry's id.
 //!
 //! apache-avro reads the schemas and takes their fingerprints. The data is read and written here, by
-//! plans made of a writer's and a reader's schema, straight into the job's type: apache-avro makes a
-//! tree of values first, takes a message that was cut off for one with nulls at its end, refuses
-//! short decimals when schemas are resolved, and believes lengths of up to 512 MB.
+//! plans made of a writer's and a reader's schema, straight into the job's type. No library does this;
+//! tried with this package's tests were:
+//!
+//! - apache-avro 0.22 (and 0.23.0-rc0): resolves two schemas only in a tree of values, and panics where
+//!   it is to read straight into a type with a reader's schema. A decimal is neither text nor number to
+//!   it, a union of records no enum, a type must be called as its record. Eleven bytes that announce
+//!   2^62 items without bytes keep it busy for ever.
+//! - serde_avro_fast 2.1: has no reader's schema, so no aliases, no defaults of fields or of enums. It
+//!   rounds a decimal that has too many places, stops at 28 digits, takes bytes only from types made
+//!   for them, and does not say in which field or at which byte a message is broken.
 
 mod bytes;
 mod de;
