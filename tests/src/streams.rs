@@ -5,9 +5,11 @@
 //! stream and is killed with SIGKILL again and again, and started from its latest checkpoint at another
 //! parallelism ([`lives`]). In the end everything that it wrote must be what the [`fleet`] has sent:
 //! each reading once, and every keyed result exact. [`kinesis`] and [`kafka`] are the two worlds there
-//! are; `bin streams` is the command line.
+//! are. [`ingest`] is the other direction: a large file into a stream that live traffic is on.
+//! `bin streams` is the command line.
 
 pub mod fleet;
+pub mod ingest;
 pub mod kafka;
 pub mod kinesis;
 pub mod lives;
@@ -25,9 +27,14 @@ use self::{
 pub fn run(settings: &Settings, mut say: impl FnMut(&str)) -> Result<()> {
     for case in &settings.cases {
         let name = format!("{case:?}").to_lowercase();
-        say(&format!("{name}: about {} readings, seed {}", settings.readings, settings.seed));
+        let size = match case {
+            Case::Ingest => format!("a file of {} MB", settings.file_megabytes),
+            _ => format!("about {} readings", settings.readings),
+        };
+        say(&format!("{name}: {size}, seed {}", settings.seed));
         in_directory(settings.dir.as_deref(), &name, |dir| match case {
             Case::Kafka => kafka::run(settings, dir, &mut say),
+            Case::Ingest => ingest::run(settings, dir, &mut say),
             Case::Kinesis | Case::Kinesalite => kinesis::run(*case, settings, dir, &mut say),
         })?;
     }

@@ -8,12 +8,16 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// Which streams
-    #[arg(value_enum, default_values = ["kinesis", "kinesalite", "kafka"])]
+    #[arg(value_enum, default_values = ["kinesis", "kinesalite", "kafka", "ingest"])]
     pub cases: Vec<Case>,
 
     /// About how many readings are sent
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub readings: u64,
+
+    /// How large the file is that is ingested, in millions of bytes
+    #[arg(long, value_name = "MB", default_value_t = 1_000)]
+    pub file_megabytes: u64,
 
     /// What is drawn from it: which requests go wrong, when the job is killed
     #[arg(long, value_name = "N", default_value_t = 20_261_125)]
@@ -34,4 +38,6 @@ pub enum Case {
     Kinesalite,
     /// A Kafka broker: partitions added, restarted, killed; the result on an exactly-once topic too
     Kafka,
+    /// A large file into kinesalite behind the proxy while live traffic runs, ingestion killed
+    Ingest,
 }

@@ -8,11 +8,15 @@ use hurtig_tests::{
     },
 };
 
+/// Where a file is ingested, its size.
+const FILE_MEGABYTES: u64 = 15;
+
 fn holds(case: Case, servers: &[Server], readings: u64) {
     if left_out(servers) {
         return;
     }
-    let settings = Settings { cases: vec![case], readings, seed: 20_261_125, dir: None };
+    let settings =
+        Settings { cases: vec![case], readings, file_megabytes: FILE_MEGABYTES, seed: 20_261_125, dir: None };
     run(&settings, |line| println!("{line}")).unwrap_or_else(|e| panic!("{e:#}"));
 }
 
@@ -29,4 +33,9 @@ fn every_reading_arrives_once_while_kinesalite_is_killed() {
 #[test]
 fn every_reading_arrives_once_while_kafka_grows_and_is_killed() {
     holds(Case::Kafka, &[Server::Kafka], 40_000);
+}
+
+#[test]
+fn every_record_of_a_file_arrives_once_beside_live_traffic_while_ingestion_is_killed() {
+    holds(Case::Ingest, &[Server::Kinesis], 0);
 }
