@@ -3,7 +3,7 @@
 # the one version named here.
 #
 #   scripts/servers.sh install         installs what is missing, says nothing if all is there
-#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry or ministack is; fails if nowhere
+#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack or python is; fails if nowhere
 #   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
 #
 # What cannot be installed is said in one line, and what needs it is left out; with CI set that is
@@ -18,6 +18,7 @@ kinesalite=3.3.3
 kafka=4.1.2
 apicurio=2.6.13.Final
 ministack=1.5.33
+kinesis_agg=1.2.3
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hurtig
 directory() { # NAME
@@ -26,7 +27,8 @@ directory() { # NAME
         kafka) echo "$cache/kafka-$kafka" ;;
         registry) echo "$cache/apicurio-$apicurio" ;;
         ministack) echo "$cache/ministack-$ministack" ;;
-        *) die "there is no server '$1': kinesis, kafka, registry or ministack" ;;
+        python) echo "$cache/python-$kinesis_agg" ;;
+        *) die "there is no server '$1': kinesis, kafka, registry, ministack or python" ;;
     esac
 }
 
@@ -81,7 +83,17 @@ maven_dependency() { # DIR GOAL OPTION...
 # S3, SQS and the rest of AWS, from PyPI.
 install_ministack() { # DIR
     has_python || install_packages "Python with venv is" python || return
-    { python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "ministack==$ministack"; } >&2
+    virtual_environment "$1" "ministack==$ministack"
+}
+
+# What others have written in Python, for the tests to compare with: the KPL's format.
+install_python() { # DIR
+    has_python || install_packages "Python with venv is" python || return
+    virtual_environment "$1" "aws_kinesis_agg==$kinesis_agg" six # which it forgets to ask for
+}
+
+virtual_environment() { # DIR PACKAGE...
+    { python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"; } >&2
 }
 
 what_needs() { # NAME
@@ -90,6 +102,7 @@ what_needs() { # NAME
         kafka) echo "the tests against Kafka" ;;
         registry) echo "the tests against a schema registry" ;;
         ministack) echo "the tests against S3 and SQS" ;;
+        python) echo "comparisons with programs in Python" ;;
     esac
 }
 
@@ -120,6 +133,7 @@ install_all() {
     install kafka
     install registry
     install ministack
+    install python
     exec 9>&-
 }
 

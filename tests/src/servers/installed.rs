@@ -20,6 +20,8 @@ pub enum Server {
     Registry,
     /// S3, SQS and more.
     Ministack,
+    /// No server: a Python in which others' programs can be run, to compare with.
+    Python,
 }
 
 impl Server {
@@ -30,6 +32,7 @@ impl Server {
             Server::Kafka => "kafka",
             Server::Registry => "registry",
             Server::Ministack => "ministack",
+            Server::Python => "python",
         };
         // The script alone knows the versions.
         let script = workspace().join("scripts/servers.sh");
@@ -40,6 +43,11 @@ impl Server {
         }
         Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
     }
+}
+
+/// A Python that knows what `scripts/servers.sh` has installed for it.
+pub fn python() -> Result<Command> {
+    Ok(Command::new(Server::Python.directory()?.join("bin/python3")))
 }
 
 /// Whether a test is to be left out because one of its servers is not installed, which is said.

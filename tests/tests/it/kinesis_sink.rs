@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io::Write,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::Arc,
     time::Duration,
 };
@@ -28,7 +28,7 @@ use hurtig_operators::{connectors::testing::SinkHarness, schema::JsonFormat};
 use hurtig_tests::{
     kinesis_proxy::{Faults, KinesisProxy, Limits},
     program::{self, Said},
-    servers::{Kinesalite, KinesisLocal, Server, aws_config, left_out},
+    servers::{Kinesalite, KinesisLocal, Server, aws_config, left_out, python},
 };
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -436,7 +436,7 @@ fn what_kinesis_does_not_take_is_a_dead_letter_or_one_clear_line() {
     assert!(runtime.block_on(scaler.state()).is_ok());
 }
 
-/// A script over an independent implementation of the format, `pip install aws_kinesis_agg`.
+/// A script over an independent implementation of the format.
 const DEAGGREGATE: &str = "
 import base64, sys
 from aws_kinesis_agg.deaggregator import deaggregate_records
@@ -451,12 +451,7 @@ for line in sys.stdin:
 
 #[test]
 fn an_independent_de_aggregator_reads_what_the_sink_wrote() {
-    if left_out(&[Server::Kinesis]) {
-        return;
-    }
-    let there = Command::new("python3").args(["-c", "import aws_kinesis_agg"]).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        println!("left out: no Python with aws_kinesis_agg");
+    if left_out(&[Server::Kinesis, Server::Python]) {
         return;
     }
     let (runtime, server) = (runtime(), Kinesalite::start().expect("kinesalite"));
@@ -469,7 +464,8 @@ fn an_independent_de_aggregator_reads_what_the_sink_wrote() {
     harness.checkpoint().expect("a checkpoint");
     let read = Read::of(&runtime, &direct, &scaler);
     read.is_whole_and_in_order(1_000);
-    let mut python = Command::new("python3")
+    let mut python = python()
+        .expect("Python")
         .args(["-c", DEAGGREGATE])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
