@@ -41,7 +41,7 @@ const STREAM: &str = "readings";
 const LARGE: u64 = 200_000_000;
 /// How many shards a small file goes to, and what live traffic takes of their limits: so much that a
 /// short life of ingestion, which begins slowly, comes to give way.
-const SMALL_RUN: (u32, f64) = (4, 0.75);
+const SMALL_RUN: (u32, f64) = (4, 0.85);
 /// The same for a large file: with the 70 % that ingestion may take it is too much.
 const LARGE_RUN: (u32, f64) = (8, 0.5);
 /// How often ingestion is killed.

@@ -15,11 +15,11 @@ use serde_json::value::RawValue;
 
 use super::{
     lake::{IntegratedReading, ToReading},
-    options::{IngestOptions, Target},
+    options::{IngestOptions, Rows, Target},
 };
 
 /// Rows that may wait in a Parquet writer's memory.
-const BUFFERED: usize = 16 << 20;
+const BUFFERED: usize = 8 << 20;
 
 /// What the sink's books are found by.
 const UID: &str = "target";
@@ -33,6 +33,10 @@ pub fn sink<H: Head, Op: OperatorFactory<H::Item, Out = Message>>(
     options: &IngestOptions,
     pacing: Option<&Pacing>,
 ) -> anyhow::Result<()> {
+    if matches!(options.to, Target::Lake(_)) && options.rows == Rows::Row {
+        let reason = "--rows row: the lake's table has a row for each reading: leave it out, or write to files:DIR";
+        return Err(hurtig_engine::Error::Config(reason.into()).into());
+    }
     match &options.to {
         Target::Kinesis(stream) => kinesis(messages, options, pacing, stream),
         Target::Kafka(topic) => kafka(messages, options, pacing, topic),
@@ -166,7 +170,8 @@ fn kafka<H: Head, Op: OperatorFactory<H::Item, Out = Message>>(
     let mut builder = KafkaSink::builder()
         .bootstrap_servers(&options.bootstrap_servers)
         .delivery_guarantee(guarantee)
-        .transactional_id_prefix("hurtig");
+        // Every such job has this name: two of them may write at the same time, each to its topic.
+        .transactional_id_prefix(format!("hurtig-{topic}"));
     for (name, value) in &options.kafka_property {
         builder = builder.property(name, value);
     }
