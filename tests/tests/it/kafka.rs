@@ -3,7 +3,7 @@
 mod committing;
 mod jobs;
 mod reading;
-mod topics;
+pub mod topics;
 mod writing;
 
 use std::sync::{Mutex, MutexGuard};
