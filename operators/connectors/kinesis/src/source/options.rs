@@ -45,7 +45,9 @@ pub enum EfoConsumer {
 /// All options.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
+    /// Its name or its ARN, and where in it the name begins.
     pub stream: String,
+    name_at: usize,
     pub aws: AwsConfig,
     pub initial: InitialPosition,
     pub reader: ReaderType,
@@ -59,8 +61,11 @@ pub(crate) struct Options {
 
 impl Options {
     pub fn new(stream: String) -> Self {
+        const BEFORE: &str = ":stream/";
+        let name_at = stream.rfind(BEFORE).map_or(0, |at| at + BEFORE.len());
         Options {
             stream,
+            name_at,
             aws: AwsConfig::new(),
             initial: InitialPosition::default(),
             reader: ReaderType::default(),
@@ -75,6 +80,6 @@ impl Options {
 
     /// The stream's name, also where its ARN was given.
     pub fn stream_name(&self) -> &str {
-        self.stream.rsplit_once(":stream/").map_or(&self.stream, |(_, name)| name)
+        &self.stream[self.name_at..]
     }
 }
