@@ -8,6 +8,7 @@
 //! are. [`ingest`] is the other direction: a large file into a stream that live traffic is on.
 //! `bin streams` is the command line.
 
+pub mod autoscale;
 pub mod fleet;
 pub mod ingest;
 pub mod kafka;
@@ -29,12 +30,14 @@ pub fn run(settings: &Settings, mut say: impl FnMut(&str)) -> Result<()> {
         let name = format!("{case:?}").to_lowercase();
         let size = match case {
             Case::Ingest => format!("a file of {} MB", settings.file_megabytes),
+            Case::Autoscale => "10 shards, a load that climbs to 18 MB/s".to_owned(),
             _ => format!("about {} readings", settings.readings),
         };
         say(&format!("{name}: {size}, seed {}", settings.seed));
         in_directory(settings.dir.as_deref(), &name, |dir| match case {
             Case::Kafka => kafka::run(settings, dir, &mut say),
             Case::Ingest => ingest::run(settings, dir, &mut say),
+            Case::Autoscale => autoscale::run(settings, &mut say),
             Case::Kinesis | Case::Kinesalite => kinesis::run(*case, settings, dir, &mut say),
         })?;
     }

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Clone, Parser)]
 pub struct Settings {
     /// Which streams
-    #[arg(value_enum, default_values = ["kinesis", "kinesalite", "kafka", "ingest"])]
+    #[arg(value_enum, default_values = ["kinesis", "kinesalite", "kafka", "ingest", "autoscale"])]
     pub cases: Vec<Case>,
 
     /// About how many readings are sent
@@ -40,4 +40,6 @@ pub enum Case {
     Kafka,
     /// A large file into kinesalite behind the proxy while live traffic runs, ingestion killed
     Ingest,
+    /// kinesis-local and kinesalite behind the proxy: the load climbs as in the talk, `hurtig stream autoscale` follows
+    Autoscale,
 }

@@ -9,7 +9,7 @@ use hurtig_tests::{
 };
 
 /// Where a file is ingested, its size.
-const FILE_MEGABYTES: u64 = 15;
+const FILE_MEGABYTES: u64 = 10;
 
 fn holds(case: Case, servers: &[Server], readings: u64) {
     if left_out(servers) {
@@ -38,4 +38,9 @@ fn every_reading_arrives_once_while_kafka_grows_and_is_killed() {
 #[test]
 fn every_record_of_a_file_arrives_once_beside_live_traffic_while_ingestion_is_killed() {
     holds(Case::Ingest, &[Server::Kinesis], 0);
+}
+
+#[test]
+fn autoscale_gives_a_stream_the_shards_of_a_climbing_load_and_no_throttled_record_is_lost() {
+    holds(Case::Autoscale, &[Server::Kinesis], 0);
 }

@@ -5,9 +5,10 @@
 //! out of the 2 MB/s that all its polling readers share. It sees what was taken, not what was refused: a shard
 //! at its limit shows 100 %, so an autoscaler goes up in steps of 1 / target.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_kinesis::{Client, types::ShardIteratorType};
+use futures::future::try_join_all;
 use tokio::time::{Instant, sleep_until};
 
 use super::{LoadSource, Scaler, ScalingError, ShardLoad, StreamState};
@@ -23,7 +24,6 @@ pub struct SampledLoad {
     scaler: Scaler,
     stream: Arc<str>,
     interval: Duration,
-    iterators: HashMap<Arc<str>, String>,
     state: Option<StreamState>,
 }
 
@@ -35,7 +35,7 @@ impl SampledLoad {
         let stream = stream.into();
         let scaler = Scaler::new(client.clone(), stream.clone());
         let interval = interval.max(TICK);
-        SampledLoad { client, scaler, stream, interval, iterators: HashMap::new(), state: None }
+        SampledLoad { client, scaler, stream, interval, state: None }
     }
 
     /// The stream as it was when the last load was measured.
@@ -43,17 +43,30 @@ impl SampledLoad {
         self.state.as_ref()
     }
 
-    /// Bytes and records that came to one shard since the last look.
-    async fn look(&self, shard: &ShardInfo, iterator: Option<String>) -> Result<Look, ScalingError> {
+    /// The place behind a shard's newest record.
+    async fn begin(&self, shard: &ShardInfo) -> Result<Watched, ScalingError> {
+        let mut watched = Watched::default();
+        self.take_iterator(shard, &mut watched).await?;
+        Ok(watched)
+    }
+
+    async fn take_iterator(&self, shard: &ShardInfo, watched: &mut Watched) -> Result<(), ScalingError> {
         let (name, arn) = name_or_arn(&self.stream);
-        let Some(iterator) = iterator else {
-            let request =
-                self.client.get_shard_iterator().set_stream_name(name).set_stream_arn(arn).shard_id(&*shard.id);
-            let request = request.shard_iterator_type(ShardIteratorType::Latest).customize();
-            let answer = request.config_override(once()).send().await;
-            let answer = answer.map_err(|e| self.scaler.refused(&e))?;
-            return Ok(Look { id: shard.id.clone(), next: answer.shard_iterator().map(str::to_owned), seen: (0, 0) });
+        let request = self.client.get_shard_iterator().set_stream_name(name).set_stream_arn(arn).shard_id(&*shard.id);
+        let request = request.shard_iterator_type(ShardIteratorType::Latest).customize();
+        let answer = request.config_override(once()).send().await.map_err(|e| self.scaler.refused(&e))?;
+        watched.iterator = answer.shard_iterator().map(|iterator| (iterator.to_owned(), Instant::now()));
+        Ok(())
+    }
+
+    /// Adds what has come to a shard since the last look.
+    async fn look(&self, shard: &ShardInfo, mut watched: Watched) -> Result<Watched, ScalingError> {
+        let Some((iterator, since)) = watched.iterator.take() else {
+            self.take_iterator(shard, &mut watched).await?;
+            return Ok(watched);
         };
+        let (_, arn) = name_or_arn(&self.stream);
+        let now = Instant::now();
         // Its own retries would use up the reads that its other readers wait for.
         let request = self.client.get_records().set_stream_arn(arn).shard_iterator(&iterator).customize();
         match request.config_override(once()).send().await {
@@ -61,25 +74,31 @@ impl SampledLoad {
                 let size = |r: &aws_sdk_kinesis::types::Record| {
                     r.data().as_ref().len() + r.partition_key().map_or(0, str::len)
                 };
-                let seen = (page.records().iter().map(size).sum(), page.records().len());
-                Ok(Look { id: shard.id.clone(), next: page.next_shard_iterator().map(str::to_owned), seen })
+                watched.bytes += page.records().iter().map(size).sum::<usize>();
+                watched.records += page.records().len();
+                watched.time += now - since;
+                watched.iterator = page.next_shard_iterator().map(|next| (next.to_owned(), now));
             }
             // Its other readers have used up the reads: the next look sees these records too.
             Err(e) if e.as_service_error().is_some_and(|e| e.is_provisioned_throughput_exceeded_exception()) => {
-                Ok(Look { id: shard.id.clone(), next: Some(iterator), seen: (0, 0) })
+                watched.iterator = Some((iterator, since));
             }
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_expired_iterator_exception()) => {
-                Ok(Look { id: shard.id.clone(), next: None, seen: (0, 0) })
-            }
-            Err(e) => Err(self.scaler.refused(&e)),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_expired_iterator_exception()) => {}
+            Err(e) => return Err(self.scaler.refused(&e)),
         }
+        Ok(watched)
     }
 }
 
-struct Look {
-    id: Arc<str>,
-    next: Option<String>,
-    seen: (usize, usize),
+/// A shard that is read along. Its time is its own: with many shards, or a service that is slow, some are begun
+/// long after others.
+#[derive(Debug, Default)]
+struct Watched {
+    /// Where to read on, and since when records behind it have come.
+    iterator: Option<(String, Instant)>,
+    bytes: usize,
+    records: usize,
+    time: Duration,
 }
 
 impl LoadSource for SampledLoad {
@@ -87,38 +106,27 @@ impl LoadSource for SampledLoad {
         let state = self.scaler.state().await?;
         let open = state.open();
         self.state = Some(state);
-        self.iterators.retain(|id, _| open.iter().any(|s| s.id == *id));
-        let mut seen: HashMap<Arc<str>, (usize, usize)> = HashMap::new();
-        // What came between two measurements is passed over: a backlog is no load.
-        self.iterators.clear();
-        // The first look only takes the place to read on from.
-        let (begin, mut measured) = (Instant::now(), Duration::ZERO);
-        let mut ticks = 0;
-        while measured < self.interval {
-            sleep_until(begin + TICK * ticks).await;
-            ticks += 1;
-            measured = begin.elapsed();
-            let looks = open.iter().map(|shard| self.look(shard, self.iterators.get(&shard.id).cloned()));
-            for look in futures::future::try_join_all(looks).await? {
-                let total = seen.entry(look.id.clone()).or_default();
-                *total = (total.0 + look.seen.0, total.1 + look.seen.1);
-                match look.next {
-                    Some(next) => drop(self.iterators.insert(look.id, next)),
-                    None => drop(self.iterators.remove(&look.id)),
-                }
+        // Anew every time: what came between two measurements is passed over, a backlog is no load.
+        let mut watched = try_join_all(open.iter().map(|shard| self.begin(shard))).await?;
+        let begin = Instant::now();
+        for tick in 1.. {
+            sleep_until(begin + TICK * tick).await;
+            let last = begin.elapsed() >= self.interval;
+            watched = try_join_all(open.iter().zip(watched).map(|(shard, w)| self.look(shard, w))).await?;
+            if last {
+                break;
             }
         }
-        let seconds = measured.as_secs_f64().max(1e-3);
-        let load = |s: ShardInfo| {
-            let (bytes, records) = seen.get(&s.id).copied().unwrap_or_default();
+        let load = |(shard, w): (ShardInfo, Watched)| {
+            let seconds = w.time.as_secs_f64().max(1e-3);
             ShardLoad {
-                id: s.id,
-                range: s.range,
-                bytes_per_second: bytes as f64 / seconds,
-                records_per_second: records as f64 / seconds,
+                id: shard.id,
+                range: shard.range,
+                bytes_per_second: w.bytes as f64 / seconds,
+                records_per_second: w.records as f64 / seconds,
                 throttled_per_second: 0.0,
             }
         };
-        Ok(open.into_iter().map(load).collect())
+        Ok(open.into_iter().zip(watched).map(load).collect())
     }
 }
