@@ -13,8 +13,9 @@ use crate::schema::ParquetSchema;
 const ROWS: usize = 64 << 10;
 /// … or this many bytes in memory.
 const BYTES: usize = 8 << 20;
-/// How many rows' worth of memory an empty chunk keeps.
-const KEPT: usize = 4 << 10;
+/// Rows lie in blocks of so many: one after the other becomes columns, so that they are never there twice
+/// as a whole.
+const BLOCK: usize = 4 << 10;
 
 /// Parquet files of one schema.
 pub struct ParquetFormat<T> {
@@ -40,6 +41,33 @@ impl<T> ParquetFormat<T> {
         }
         Ok(batch)
     }
+
+    fn append_block(&self, file: &mut ArrowWriter<File>, block: &Block<T>, stored: &mut Stored) -> io::Result<()> {
+        if block.rows.is_empty() {
+            return Ok(());
+        }
+        if let Ok(batch) = self.encode(&block.rows) {
+            file.write(&batch).map_err(as_io)?;
+            stored.written += block.rows.len() as u64;
+            return Ok(());
+        }
+        // One of them is at fault, or several: the others are written all the same.
+        for (row, (origin, time)) in block.rows.iter().zip(&block.places) {
+            match self.encode(std::slice::from_ref(row)) {
+                Ok(batch) => {
+                    file.write(&batch).map_err(as_io)?;
+                    stored.written += 1;
+                }
+                Err(e) => stored.refused.push(Refusal {
+                    origin: *origin,
+                    time: *time,
+                    raw: (self.schema.raw)(row),
+                    reason: format!("the record cannot be written as Parquet: {e}"),
+                }),
+            }
+        }
+        Ok(())
+    }
 }
 
 fn names(batch: &RecordBatch) -> Vec<String> {
@@ -49,9 +77,22 @@ fn names(batch: &RecordBatch) -> Vec<String> {
 /// Records in memory, and where they came from.
 #[derive(Debug)]
 pub struct Rows<T> {
+    /// All but the last are full.
+    blocks: Vec<Block<T>>,
+    bytes: usize,
+}
+
+/// Rows that become columns together.
+#[derive(Debug)]
+struct Block<T> {
     rows: Vec<T>,
     places: Vec<(Origin, i64)>,
-    bytes: usize,
+}
+
+impl<T> Block<T> {
+    fn with_capacity(rows: usize) -> Self {
+        Block { rows: Vec::with_capacity(rows), places: Vec::with_capacity(rows) }
+    }
 }
 
 impl<T: Send + 'static> PartFormat<T> for ParquetFormat<T> {
@@ -63,14 +104,20 @@ impl<T: Send + 'static> PartFormat<T> for ParquetFormat<T> {
     }
 
     fn chunk(&self) -> Rows<T> {
-        Rows { rows: Vec::new(), places: Vec::new(), bytes: 0 }
+        Rows { blocks: Vec::new(), bytes: 0 }
     }
 
     #[inline]
     fn gather(&self, chunk: &mut Rows<T>, record: Record<T>) -> Result<(), Refusal> {
         chunk.bytes += (self.schema.bytes)(&record.value) + size_of::<(Origin, i64)>();
-        chunk.places.push((record.origin, record.timestamp));
-        chunk.rows.push(record.value);
+        let block = match chunk.blocks.last_mut() {
+            Some(block) if block.rows.len() < BLOCK => block,
+            // Many files may be open that get a few records only: the first grows as it needs to.
+            Some(_) => chunk.blocks.push_mut(Block::with_capacity(BLOCK)),
+            None => chunk.blocks.push_mut(Block::with_capacity(0)),
+        };
+        block.places.push((record.origin, record.timestamp));
+        block.rows.push(record.value);
         Ok(())
     }
 
@@ -83,11 +130,11 @@ impl<T: Send + 'static> PartFormat<T> for ParquetFormat<T> {
     }
 
     fn rows(&self, chunk: &Rows<T>) -> usize {
-        chunk.rows.len()
+        chunk.blocks.last().map_or(0, |last| (chunk.blocks.len() - 1) * BLOCK + last.rows.len())
     }
 
     fn is_full(&self, chunk: &Rows<T>) -> bool {
-        chunk.rows.len() >= ROWS || chunk.bytes >= BYTES
+        self.rows(chunk) >= ROWS || chunk.bytes >= BYTES
     }
 
     fn create(&self, file: File) -> io::Result<ArrowWriter<File>> {
@@ -96,36 +143,16 @@ impl<T: Send + 'static> PartFormat<T> for ParquetFormat<T> {
 
     fn append(&self, file: &mut ArrowWriter<File>, chunk: &mut Rows<T>) -> io::Result<Stored> {
         let mut stored = Stored::default();
-        if !chunk.rows.is_empty() {
-            match self.encode(&chunk.rows) {
-                Ok(batch) => {
-                    file.write(&batch).map_err(as_io)?;
-                    stored.written = chunk.rows.len() as u64;
-                }
-                // One of them is at fault, or several: the others are written all the same.
-                Err(_) => {
-                    for (row, (origin, time)) in chunk.rows.iter().zip(&chunk.places) {
-                        match self.encode(std::slice::from_ref(row)) {
-                            Ok(batch) => {
-                                file.write(&batch).map_err(as_io)?;
-                                stored.written += 1;
-                            }
-                            Err(e) => stored.refused.push(Refusal {
-                                origin: *origin,
-                                time: *time,
-                                raw: self.raw(row),
-                                reason: format!("the record cannot be written as Parquet: {e}"),
-                            }),
-                        }
-                    }
-                }
-            }
+        let has_rows = self.rows(chunk) > 0;
+        for block in &mut chunk.blocks {
+            self.append_block(file, block, &mut stored)?;
+            block.rows.clear();
+            block.places.clear();
+        }
+        if has_rows {
             file.flush().map_err(as_io)?;
         }
-        chunk.rows.clear();
-        chunk.rows.shrink_to(KEPT);
-        chunk.places.clear();
-        chunk.places.shrink_to(KEPT);
+        chunk.blocks.truncate(1);
         chunk.bytes = 0;
         Ok(stored)
     }
