@@ -27,8 +27,8 @@ mod ports;
 mod process;
 
 pub use apicurio::Apicurio;
-pub use installed::{Server, left_out};
-pub use kafka::Kafka;
+pub use installed::{Server, left_out, python};
+pub use kafka::{Kafka, SecuredKafka};
 pub use kinesalite::Kinesalite;
 pub use kinesis_local::KinesisLocal;
 pub use ministack::Ministack;

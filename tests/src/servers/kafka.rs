@@ -13,8 +13,13 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
 };
+use tempfile::TempDir;
 
 use super::{installed::Server, ports::free_port, process::ServerProcess};
+
+mod secured;
+
+pub use secured::SecuredKafka;
 
 /// Any cluster id will do.
 const CLUSTER: &str = "aHVydGlnLXRlc3RzLWthZg";
@@ -37,11 +42,15 @@ impl Kafka {
 
     /// Starts one with more lines in its `server.properties`.
     pub fn start_with(properties: &str) -> Result<Self> {
+        Self::start_in(ServerProcess::directory("kafka")?, &[], properties)
+    }
+
+    /// Starts one that is also to be found at other ports, where it speaks other protocols.
+    fn start_in(dir: TempDir, doors: &[Door], properties: &str) -> Result<Self> {
         let classes = Server::Kafka.directory()?.join("lib/*");
-        let dir = ServerProcess::directory("kafka")?;
         let (port, controller) = (free_port()?, free_port()?);
         let file = dir.path().join("server.properties");
-        let text = server_properties(port, controller, &dir.path().join("data"));
+        let text = server_properties(port, controller, doors, &dir.path().join("data"));
         std::fs::write(&file, text + properties)?;
         format(&classes, &file)?;
         let command = move || {
@@ -162,14 +171,23 @@ fn format(classes: &Path, properties: &Path) -> Result<()> {
     Ok(())
 }
 
-fn server_properties(port: u16, controller: u16, data: &Path) -> String {
+/// A port where another protocol is spoken.
+struct Door {
+    name: &'static str,
+    protocol: &'static str,
+    port: u16,
+}
+
+fn server_properties(port: u16, controller: u16, doors: &[Door], data: &Path) -> String {
+    let at: String = doors.iter().map(|door| format!(",{}://127.0.0.1:{}", door.name, door.port)).collect();
+    let protocols: String = doors.iter().map(|door| format!(",{}:{}", door.name, door.protocol)).collect();
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{at}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{at}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={}\n\
          auto.create.topics.enable=false\n\

@@ -63,7 +63,9 @@ impl Job<'_> {
                         return Err(e.context("it ran, and did not outlive that its server was gone"));
                     }
                     if !std::mem::replace(&mut gone, true) {
-                        say(&format!("life {number}: its server is gone when it starts; it is started again and again"));
+                        say(&format!(
+                            "life {number}: its server is gone when it starts; it is started again and again"
+                        ));
                     }
                     std::thread::sleep(RESTART);
                     continue;

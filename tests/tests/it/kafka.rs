@@ -1,8 +1,12 @@
 //! Jobs that read and write a real Kafka broker: what goes in comes out once, whatever happens in between.
 
 mod committing;
+mod fencing;
+mod hybrid;
 mod jobs;
+mod outages;
 mod reading;
+mod secured;
 pub mod topics;
 mod writing;
 

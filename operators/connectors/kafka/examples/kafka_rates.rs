@@ -60,7 +60,8 @@ fn produce(servers: &str, records: u64, guarantee: DeliveryGuarantee) -> Result<
         .delivery_guarantee(guarantee)
         .record_serializer(serializer.key(|v: &Vec<u8>, key| key.extend(&v[10..22])))
         .build()?;
-    let mut harness = SinkHarness::start(&sink, "rates")?;
+    // What an attempt of this name has published would not be published again.
+    let mut harness = SinkHarness::start(&sink, &format!("rates{}s0", std::process::id()))?;
     let stopwatch = Stopwatch::start();
     let mut kept = 0;
     for n in 0..records {

@@ -43,6 +43,11 @@ impl News {
         std::mem::take(&mut lock(&self.committed))
     }
 
+    /// Whether somebody has to do something before the client can go on.
+    pub fn is_final(&self) -> bool {
+        matches!(&*lock(&self.trouble), Some((code, _)) if severity(*code) != Severity::Passing)
+    }
+
     /// New statistics, once.
     pub fn take_statistics(&self) -> Option<Statistics> {
         lock(&self.statistics).take()
@@ -75,7 +80,11 @@ impl ClientContext for Context {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         if code != RDKafkaErrorCode::PartitionEOF {
             tracing::debug!("librdkafka: {code}: {reason}");
-            *lock(&self.0.trouble) = Some((code, one_line(reason)));
+            let mut trouble = lock(&self.0.trouble);
+            // That no broker is left comes behind the reason for it, and says less.
+            if code != RDKafkaErrorCode::AllBrokersDown || trouble.is_none() {
+                *trouble = Some((code, one_line(reason)));
+            }
         }
     }
 }

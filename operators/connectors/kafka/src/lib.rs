@@ -32,6 +32,7 @@
 
 mod client;
 mod properties;
+mod reach;
 mod sink;
 mod source;
 
@@ -44,3 +45,8 @@ pub use source::{
     Headers, KafkaDeserializationSchema, KafkaReader, KafkaRecord, KafkaSource, KafkaSourceBuilder, KafkaSplit,
     OffsetOutOfRange, OffsetsInitializer, TimestampType, Tombstones, ValueOnly, split_owner,
 };
+
+/// The examples of the page compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/connectors/kafka.md")]
+struct Page;

@@ -6,10 +6,13 @@ mod committer;
 mod delivery;
 mod direct;
 mod epoch;
+mod handed_over;
 mod limits;
 mod pace;
 mod published;
+mod refusals;
 mod serializer;
+mod standstill;
 mod token;
 mod writer;
 

@@ -78,6 +78,16 @@ impl<T, S: Sink<T>> SinkHarness<T, S> {
         self.with(|w, ctx| w.write(record, ctx))
     }
 
+    /// Writes one record if the writer is ready for it, and says whether.
+    pub fn write_if_ready(&mut self, record: impl FnOnce() -> Record<T>) -> Result<bool> {
+        let ready = self.with(|w, ctx| w.ready(ctx))?;
+        if ready {
+            self.books.read += 1;
+            self.with(|w, ctx| w.write(record(), ctx))?;
+        }
+        Ok(ready)
+    }
+
     /// Writes values without a timestamp.
     pub fn write_all(&mut self, values: impl IntoIterator<Item = T>) -> Result<()> {
         values.into_iter().try_for_each(|v| self.write(Record::new(v)))

@@ -49,7 +49,7 @@ impl File {
             line.clear();
             if file.rows / BAD_EVERY > file.bad {
                 file.bad += 1;
-                line.extend_from_slice(if file.bad % 2 == 0 { b"\xff,\xfe\n" } else { b"nothing but this\n" });
+                line.extend_from_slice(if file.bad.is_multiple_of(2) { b"\xff,\xfe\n" } else { b"nothing but this\n" });
             } else {
                 row(file.rows, &mut line)?;
                 file.rows += 1;

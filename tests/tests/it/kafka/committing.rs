@@ -117,3 +117,68 @@ fn a_commits_topic_that_forgets_is_refused() {
     let e = committer(&kafka, "job", &runtime).remove_orphans().expect_err("it deletes").to_string();
     assert!(e.contains("'hurtig-commits' has cleanup.policy=delete") && !e.contains('\n'), "{e}");
 }
+
+/// Checkpoints are given up again and again, with as many records as anybody likes: what the engine keeps of them stays
+/// near `max_epoch_bytes`, all of it comes with the checkpoint that succeeds, and then all is as before.
+#[test]
+fn what_given_up_checkpoints_leave_behind_is_bounded() {
+    if left_out(&[Server::Kafka]) {
+        return;
+    }
+    let _alone = alone();
+    let kafka = Kafka::start().expect("a broker");
+    kafka.create_topic("out", 2).expect("a topic");
+    let limit = 1 << 20;
+    let sink = KafkaSink::builder()
+        .bootstrap_servers(kafka.bootstrap())
+        .delivery_guarantee(DeliveryGuarantee::ExactlyOnce)
+        .max_epoch_bytes(limit)
+        .record_serializer(TopicSerializer::new("out", JsonFormat::<String>::new()))
+        .build()
+        .expect("a sink");
+    let mut harness = SinkHarness::start(&sink, "runAg1a1s0").expect("a writer");
+    // What does not compress: 1,000 bytes become some 600.
+    let mut state = 7_u64;
+    let mut record = || {
+        let mut word = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{:08x}", state >> 32)
+        };
+        (0..125).map(|_| word()).collect::<String>()
+    };
+    let mut kept = Vec::new();
+    let mut total = 0;
+    let mut epoch = |harness: &mut SinkHarness<String, _>, kept: &mut Vec<Vec<u8>>| {
+        // Ten seconds between two checkpoints, and whoever sends has more than enough.
+        let before = total;
+        for _ in 0..10_000 {
+            for _ in 0..10 {
+                if harness.write_if_ready(|| Record::new(record())).expect("written") {
+                    total += 1;
+                }
+            }
+            harness.advance(1).expect("advanced");
+        }
+        kept.extend(harness.flush().expect("flushed"));
+        total - before
+    };
+    let bytes = |kept: &[Vec<u8>]| kept.iter().map(Vec::len).sum::<usize>() as u64;
+    let first = epoch(&mut harness, &mut kept);
+    for given_up in 0..6 {
+        let records = epoch(&mut harness, &mut kept);
+        println!("{given_up} given up, {records} more records: {} bytes", bytes(&kept));
+        assert!(records > 0, "it never stands still");
+    }
+    assert!(bytes(&kept) < 3 * limit, "{} bytes", bytes(&kept));
+    harness.commit(&kept).expect("committed at last");
+    kept.clear();
+    // The first one after that ends what is left of the last one's.
+    epoch(&mut harness, &mut kept);
+    harness.commit(&kept).expect("committed");
+    kept.clear();
+    let again = epoch(&mut harness, &mut kept);
+    harness.commit(&kept).expect("committed");
+    assert!(again * 2 > first, "{again} records, and {first} in the first epoch");
+    assert_eq!(topics::committed(&kafka, "out").len() as u64, total);
+    assert_eq!((harness.books.read, harness.books.written), (total, total));
+}

@@ -6,6 +6,7 @@ use hurtig_engine::{
     Result,
     operator::Output,
     runner::{CheckpointSettings, JobConfig, JobState, RestartStrategy, Restore},
+    source::Source,
     time::ms,
     watermark::WatermarkStrategy,
 };
@@ -51,7 +52,7 @@ impl KeyedProcessFunction<u64, (u64, u64)> for Count {
 }
 
 /// Reads `in`, counts by key, writes `out`.
-fn start(kafka: &Kafka, parallelism: usize, config: JobConfig) -> Watched {
+pub(super) fn start(kafka: &Kafka, parallelism: usize, config: JobConfig) -> Watched {
     let source = KafkaSource::builder()
         .bootstrap_servers(kafka.bootstrap())
         .topics(["in"])
@@ -60,6 +61,16 @@ fn start(kafka: &Kafka, parallelism: usize, config: JobConfig) -> Watched {
         .value_only(JsonFormat::<(u64, u64)>::new())
         .build()
         .expect("a source");
+    start_from(source, kafka, parallelism, config)
+}
+
+/// Reads `source`, counts by key, writes `out`.
+pub(super) fn start_from(
+    source: impl Source<Item = (u64, u64)>,
+    kafka: &Kafka,
+    parallelism: usize,
+    config: JobConfig,
+) -> Watched {
     let serializer = TopicSerializer::new("out", JsonFormat::<(u64, u64, u64)>::new());
     let sink = KafkaSink::builder()
         .bootstrap_servers(kafka.bootstrap())
@@ -78,7 +89,7 @@ fn start(kafka: &Kafka, parallelism: usize, config: JobConfig) -> Watched {
     submit(env.graph().expect("a graph"), config).expect("a job")
 }
 
-fn settings(data: &Path, restore: Restore) -> JobConfig {
+pub(super) fn settings(data: &Path, restore: Restore) -> JobConfig {
     JobConfig {
         checkpoints: CheckpointSettings {
             interval: Some(ms(200)),
@@ -92,7 +103,7 @@ fn settings(data: &Path, restore: Restore) -> JobConfig {
 }
 
 /// Waits until a reader with `read_committed` sees so many, and no fewer than ever.
-fn until_out(kafka: &Kafka, job: &Watched, count: usize) {
+pub(super) fn until_out(kafka: &Kafka, job: &Watched, count: usize) {
     loop {
         let there = topics::committed(kafka, "out").len();
         if there >= count {
@@ -104,7 +115,7 @@ fn until_out(kafka: &Kafka, job: &Watched, count: usize) {
 }
 
 /// Each of the `n` numbers is there once, and each key was counted through.
-fn must_be_exact(kafka: &Kafka, n: u64) {
+pub(super) fn must_be_exact(kafka: &Kafka, n: u64) {
     let mut numbers = Vec::new();
     let mut counts = BTreeMap::<u64, Vec<u64>>::new();
     for value in topics::committed(kafka, "out") {
@@ -197,7 +208,7 @@ fn each_record_once_with_a_crash_before_in_the_middle_of_and_after_the_commit() 
         until_running(&job);
         topics::produce(&kafka, "in", total..total + 5000, |n| (n % 3) as i32);
         total += 5000;
-        until_counted(&job, 5000);
+        until_counted(&job, total);
         let before = topics::committed(&kafka, "out").len();
         fail::cfg(point, "return").expect("a failpoint");
         // The checkpoint is complete; whoever asked for it may hear of that, or of the failure.
@@ -221,8 +232,8 @@ fn each_record_once_with_a_crash_before_in_the_middle_of_and_after_the_commit() 
     must_be_exact(&kafka, total);
 }
 
-/// Waits until the job has read so many in this run.
-fn until_counted(job: &Watched, count: u64) {
+/// Waits until the job has read so many. One that is restored counts on from what its checkpoint has.
+pub(super) fn until_counted(job: &Watched, count: u64) {
     let read = || {
         let of_source = &job.metrics()[0];
         of_source.iter().map(|m| m.records_in.load(std::sync::atomic::Ordering::Relaxed)).sum::<u64>()

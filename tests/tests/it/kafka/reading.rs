@@ -227,3 +227,30 @@ fn what_retention_has_removed_is_said_and_never_jumped_over() {
         assert_eq!((read("t-0"), read("t-1")), (10, of_one), "{policy:?}");
     }
 }
+
+/// Nothing of this time or later is there when it is asked for, and the first of it comes at that very moment.
+#[test]
+fn what_comes_while_the_offsets_of_a_time_are_asked_for_is_not_jumped_over() {
+    if left_out(&[Server::Kafka]) {
+        return;
+    }
+    let _alone = alone();
+    let kafka = Kafka::start_with("log.retention.ms=-1\n").expect("a broker");
+    kafka.create_topic("t", 100).expect("a topic");
+    let producer: BaseProducer = kafka.client().set("linger.ms", "0").create().expect("a producer");
+    let send = |partition: i32, timestamp: i64| {
+        let record = BaseRecord::<str, str>::to("t").partition(partition).payload("v").timestamp(timestamp);
+        producer.send(record).expect("sent");
+        producer.flush(PATIENCE).expect("delivered");
+    };
+    (0..100).for_each(|partition| send(partition, 10));
+    let at_11 = source(&kafka).starting_offsets(OffsetsInitializer::Timestamp(11)).build().expect("a source");
+    let splits = std::thread::scope(|scope| {
+        let resolved = scope.spawn(|| first_splits(&at_11));
+        // From the other end than the one they are asked for from.
+        (0..100).rev().for_each(|partition| send(partition, 11));
+        resolved.join().expect("splits")
+    });
+    assert_eq!(splits.len(), 100);
+    assert!(splits.iter().all(|s| s.offset == 1), "{splits:?}");
+}

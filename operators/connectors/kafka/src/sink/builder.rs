@@ -1,6 +1,6 @@
 //! [`KafkaSink`] and what can be chosen about it.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 use hurtig_engine::{
     error::{Error, Result},
@@ -12,11 +12,15 @@ use super::{
     committer::{Commits, KafkaCommitter},
     direct::DirectWriter,
     epoch::EpochWriter,
-    limits::Limits,
+    handed_over::Outcomes,
+    limits::{Limits, TIMEOUT},
     serializer::KafkaRecordSerializationSchema,
     writer::{KafkaWriter, Way},
 };
-use crate::properties::{Properties, check};
+use crate::{
+    properties::{Properties, check},
+    reach::{connection, reach},
+};
 
 /// What a sink promises (Flink's word).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +39,7 @@ pub enum DeliveryGuarantee {
 const RESERVED: &[(&str, &str)] = &[
     ("transactional.id", "use transactional_id_prefix()"),
     ("enable.idempotence", "the delivery guarantee decides"),
+    ("delivery.report.only.error", "the sink has to hear of every message"),
     ("enable.gapless.guarantee", "the sink deals with refused messages itself"),
 ];
 
@@ -58,6 +63,7 @@ pub struct KafkaSink<T, S> {
     prefix: String,
     commits_topic: String,
     max_epoch_bytes: u64,
+    outcomes: Outcomes,
     schema: S,
     item: PhantomData<fn(T)>,
 }
@@ -118,7 +124,8 @@ impl<S> KafkaSinkBuilder<S> {
     }
 
     /// About how many bytes, compressed, a subtask may gather between two checkpoints, for exactly once: 32 MiB if
-    /// nothing is said. From half of it on the job is slowed down.
+    /// nothing is said. From half of it on the job is slowed down. What checkpoints that were given up have left behind
+    /// counts too.
     #[must_use]
     pub fn max_epoch_bytes(mut self, bytes: u64) -> Self {
         self.max_epoch_bytes = bytes;
@@ -169,6 +176,7 @@ impl<S> KafkaSinkBuilder<S> {
             prefix: self.prefix,
             commits_topic: self.commits_topic,
             max_epoch_bytes: self.max_epoch_bytes,
+            outcomes: Outcomes::default(),
             schema: self.schema,
             item: PhantomData,
         };
@@ -191,16 +199,12 @@ impl<T, S> KafkaSink<T, S> {
         let mut defaults = DEFAULTS.to_vec();
         defaults.push(("client.id", &id));
         defaults.push(("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS));
-        let producer = self.properties.config(&defaults, &[("transactional.id", &id), ("enable.idempotence", "true")]);
-        // What is only for producers a consumer would warn of.
-        let shared = |name: &str| {
-            let name = name.split('.').next().unwrap_or_default();
-            matches!(name, "bootstrap" | "security" | "sasl" | "ssl" | "client" | "socket" | "broker" | "reconnect")
-        };
-        let mut consumer = ClientConfig::new();
-        let is_limit = |name: &str| name == "message.max.bytes";
-        for (name, value) in producer.config_map().iter().filter(|(name, _)| shared(name) || is_limit(name)) {
-            consumer.set(*name, *value);
+        let fixed =
+            [("transactional.id", id.as_str()), ("enable.idempotence", "true"), ("delivery.report.only.error", "true")];
+        let producer = self.properties.config(&defaults, &fixed);
+        let mut consumer = connection(&producer);
+        if let Some(most) = producer.get("message.max.bytes") {
+            consumer.set("message.max.bytes", most);
         }
         Commits { id, topic: self.commits_topic.clone(), producer, consumer }
     }
@@ -212,9 +216,14 @@ impl<T: 'static, S: KafkaRecordSerializationSchema<T>> Sink<T> for KafkaSink<T, 
     fn writer(&self, ctx: WriterContext, _restored: Vec<Vec<u8>>) -> Result<KafkaWriter<S>> {
         let client = format!("hurtig-{}-{}-{}", ctx.job, ctx.uid, ctx.subtask);
         let mut config = self.config(&client);
-        let limits = Limits::ask(&config, &self.schema.topics(), &ctx.runtime, &ctx.name)?;
+        let topics = self.schema.topics();
+        let reached = reach(&config, topics.first().map(String::as_str), TIMEOUT);
+        reached.map_err(|e| Error::sink(&ctx.name, e.into_reason()))?;
+        let limits = Limits::ask(&config, &topics, &ctx.runtime, &ctx.name)?;
         let way = match self.guarantee {
-            DeliveryGuarantee::ExactlyOnce => Way::Epochs(EpochWriter::new(self.max_epoch_bytes, limits, &ctx)),
+            DeliveryGuarantee::ExactlyOnce => {
+                Way::Epochs(EpochWriter::new(self.max_epoch_bytes, limits, &self.outcomes, &ctx))
+            }
             guarantee => {
                 limit_batches(&mut config, &limits);
                 let acknowledged = guarantee == DeliveryGuarantee::AtLeastOnce;
@@ -229,7 +238,7 @@ impl<T: 'static, S: KafkaRecordSerializationSchema<T>> Sink<T> for KafkaSink<T, 
             return Ok(None);
         }
         let commits = self.transactional(&ctx.job, &ctx.uid);
-        let committer = KafkaCommitter::new(Arc::new(commits), self.schema.topics(), ctx);
+        let committer = KafkaCommitter::new(commits, self.schema.topics(), self.outcomes.clone(), ctx);
         Ok(Some(Box::new(committer)))
     }
 }

@@ -6,34 +6,34 @@
 //! what is under way decided (`init_transactions`, which also fences whoever is still there), then reads the token,
 //! and publishes what it does not name. Publishing twice is impossible, forgetting too.
 
-use std::{
-    sync::{Arc, atomic::Ordering::SeqCst},
-    thread::sleep,
-    time::Duration,
-};
+use std::{thread::sleep, time::Duration};
 
 use hurtig_engine::{
     error::{Error, Result},
-    record::Origin,
     sink::{Committer, CommitterContext},
-    task::pool::Waker,
 };
 use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     producer::{BaseProducer, BaseRecord, Producer},
 };
+use tokio::time::Instant;
 
 use super::{
     builder::limit_batches,
     chunk::{Chunk, ChunkHeader, StoredRecord},
-    delivery::{Deliveries, Fate, Mark},
+    handed_over::Outcomes,
     limits::{Limits, TIMEOUT},
     published::Published,
+    refusals::Refusals,
     serializer::owned_headers,
+    standstill::Standstill,
     token,
 };
-use crate::client::{Context, Severity, severity};
+use crate::{
+    client::{Severity, severity},
+    reach::{Unreached, reach},
+};
 
 /// How a sink's commits are made.
 pub(super) struct Commits {
@@ -48,15 +48,25 @@ pub(super) struct Commits {
 /// How often publishing is tried before the job is told.
 const TRIES: u32 = 5;
 
+/// How long is looked for a broker.
+const LOOKING: Duration = Duration::from_secs(10);
+
+/// After this no other try is begun. Nobody can interrupt a commit, so that whoever cancels the job waits for it.
+const ENOUGH: Duration = Duration::from_secs(60);
+
 /// After a try that failed; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(500);
 
-/// How often delivery reports are fetched while sending.
+/// How long is waited for acknowledgements until it is looked whether there are any.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// How often refusals are looked for while sending.
 const POLL_EVERY: u64 = 1000;
 
 /// The committer of an exactly-once sink.
 pub struct KafkaCommitter {
-    commits: Arc<Commits>,
+    commits: Commits,
+    outcomes: Outcomes,
     topics: Vec<String>,
     ctx: CommitterContext,
     open: Option<Open>,
@@ -66,7 +76,7 @@ pub struct KafkaCommitter {
 
 /// A producer whose transactions are initialized, and what is published.
 struct Open {
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<Refusals>,
     published: Published,
 }
 
@@ -74,6 +84,8 @@ struct Open {
 enum Failed {
     /// It may at another time.
     Passing(String),
+    /// Nobody is there, who was waited for already.
+    Away(String),
     /// It will not.
     Final(Error),
     /// Somebody else has taken over.
@@ -87,8 +99,8 @@ impl From<Error> for Failed {
 }
 
 impl KafkaCommitter {
-    pub(super) fn new(commits: Arc<Commits>, topics: Vec<String>, ctx: CommitterContext) -> Self {
-        KafkaCommitter { commits, topics, ctx, open: None, fenced: false }
+    pub(super) fn new(commits: Commits, topics: Vec<String>, outcomes: Outcomes, ctx: CommitterContext) -> Self {
+        KafkaCommitter { commits, outcomes, topics, ctx, open: None, fenced: false }
     }
 
     /// Opens a producer: fences whoever was there, has open transactions decided, reads the token.
@@ -97,14 +109,17 @@ impl KafkaCommitter {
             return Ok(());
         }
         let name = &self.ctx.name;
+        // Its own topic may not be there yet, and must not be made by asking.
+        reach(&self.commits.consumer, self.topics.first().map(String::as_str), LOOKING).map_err(|e| match e {
+            Unreached::Silent(reason) => Failed::Away(reason),
+            Unreached::Refused(reason) => Failed::Final(Error::sink(name, reason)),
+        })?;
         let mut config = self.commits.producer.clone();
         limit_batches(&mut config, &Limits::ask(&self.commits.consumer, &self.topics, &self.ctx.runtime, name)?);
         token::make_topic(&self.commits, &self.ctx.runtime, name)?;
-        let fate = Arc::new(Fate::new(Waker::default(), 0));
-        let deliveries = Deliveries { context: Context::default(), fate };
-        let producer: BaseProducer<Deliveries> =
-            config.create_with_context(deliveries).map_err(|e| Error::sink(name, e))?;
-        producer.init_transactions(TIMEOUT * 3).map_err(|e| self.failed(&producer, &e))?;
+        let producer: BaseProducer<Refusals> =
+            config.create_with_context(Refusals::default()).map_err(|e| Error::sink(name, e))?;
+        producer.init_transactions(TIMEOUT).map_err(|e| self.failed(&producer, &e))?;
         let published = token::load(&self.commits, name)?;
         self.open = Some(Open { producer, published });
         Ok(())
@@ -116,12 +131,16 @@ impl KafkaCommitter {
         let order = |h: &ChunkHeader| (h.attempt.clone(), h.subtask, h.epoch, h.part);
         chunks.sort_by_cached_key(|(header, _)| order(header));
         let mut backoff = BACKOFF;
+        let enough = Instant::now() + ENOUGH;
         for tried in 1.. {
             if self.fenced {
                 return Err(self.fenced_off());
             }
             match self.open().and_then(|()| self.publish(&chunks)) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    chunks.iter().for_each(|(header, _)| self.outcomes.published(header));
+                    return Ok(());
+                }
                 Err(Failed::Final(e)) => {
                     self.open = None;
                     return Err(e);
@@ -130,12 +149,15 @@ impl KafkaCommitter {
                     self.open = None;
                     self.fenced = true;
                 }
+                Err(Failed::Away(reason)) => {
+                    self.open = None;
+                    return Err(self.later(&reason));
+                }
                 Err(Failed::Passing(reason)) => {
                     // Whatever has become of the transaction: it is decided when the next producer is opened.
                     self.open = None;
-                    if tried == TRIES {
-                        let reason = format!("{reason}; nothing is lost: what is in the checkpoint is published later");
-                        return Err(Error::sink(&self.ctx.name, reason));
+                    if tried == TRIES || Instant::now() >= enough {
+                        return Err(self.later(&reason));
                     }
                     tracing::warn!("{}: publishing is tried again: {reason}", self.ctx.name);
                     sleep(backoff);
@@ -182,7 +204,7 @@ impl KafkaCommitter {
         let token = StoredRecord { topic, partition: Some(0), key, value: Some(&token), ..StoredRecord::default() };
         self.send(producer, &token)?;
         self.flush(producer)?;
-        producer.commit_transaction(TIMEOUT * 3).map_err(|e| self.failed(producer, &e))?;
+        producer.commit_transaction(TIMEOUT).map_err(|e| self.failed(producer, &e))?;
         fail::fail_point!("kafka-committed", |_| Err(self.crash("kafka-committed")));
         tracing::debug!("{}: published {sent} records", self.ctx.name);
         if let Some(open) = &mut self.open {
@@ -191,53 +213,52 @@ impl KafkaCommitter {
         Ok(())
     }
 
-    fn send(&self, producer: &BaseProducer<Deliveries>, record: &StoredRecord<'_>) -> Result<(), Failed> {
-        let mark: Box<Mark> = Box::new((Origin::NONE, 0));
-        let mut message = BaseRecord::<[u8], [u8], Box<Mark>>::with_opaque_to(record.topic, mark);
+    fn send(&self, producer: &BaseProducer<Refusals>, record: &StoredRecord<'_>) -> Result<(), Failed> {
+        let mut message = BaseRecord::<[u8], [u8]>::to(record.topic);
         message.key = record.key;
         message.payload = record.value;
         message.partition = record.partition;
         message.timestamp = record.timestamp;
         message.headers = owned_headers(record.headers.iter().copied());
-        let fate = &producer.context().fate;
+        let mut full = None;
         loop {
-            fate.in_flight.fetch_add(1, SeqCst);
             let Err((e, back)) = producer.send(message) else { return Ok(()) };
-            fate.in_flight.fetch_sub(1, SeqCst);
             if e.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 return Err(self.failed(producer, &e));
             }
             message = back;
             producer.poll(Duration::from_millis(10));
             self.check(producer)?;
+            if full.get_or_insert_with(Standstill::watch).is_there(in_flight(producer)) {
+                return Err(self.failed(producer, &e));
+            }
         }
     }
 
-    /// Waits for everything that was sent, as long as some of it goes out: who cancels a job waits for this.
-    fn flush(&self, producer: &BaseProducer<Deliveries>) -> Result<(), Failed> {
-        let mut left = usize::MAX;
+    /// Waits for everything that was sent, as long as some of it goes out.
+    fn flush(&self, producer: &BaseProducer<Refusals>) -> Result<(), Failed> {
+        let mut standstill = Standstill::watch();
         loop {
-            let flushed = producer.flush(TIMEOUT);
+            let flushed = producer.flush(FLUSH);
             self.check(producer)?;
             let Err(e) = flushed else { return Ok(()) };
-            let still = producer.context().fate.in_flight.load(SeqCst);
-            if still >= left || e.rdkafka_error_code() != Some(RDKafkaErrorCode::OperationTimedOut) {
+            let timed_out = e.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut);
+            if !timed_out || standstill.is_there(in_flight(producer)) {
                 return Err(self.failed(producer, &e));
             }
-            left = still;
         }
     }
 
     /// Whether a message was refused: then the transaction can only be given up.
-    fn check(&self, producer: &BaseProducer<Deliveries>) -> Result<(), Failed> {
-        match producer.context().fate.take_failures().into_iter().next() {
+    fn check(&self, producer: &BaseProducer<Refusals>) -> Result<(), Failed> {
+        match producer.context().first() {
             None => Ok(()),
-            Some(failure) => Err(self.failed(producer, &KafkaError::MessageProduction(failure.code))),
+            Some(code) => Err(self.failed(producer, &KafkaError::MessageProduction(code))),
         }
     }
 
     #[cold]
-    fn failed(&self, producer: &BaseProducer<Deliveries>, e: &KafkaError) -> Failed {
+    fn failed(&self, producer: &BaseProducer<Refusals>, e: &KafkaError) -> Failed {
         let fatal = producer.client().fatal_error();
         let code = match (&fatal, e) {
             (Some((code, _)), _) => *code,
@@ -274,6 +295,11 @@ impl KafkaCommitter {
         }
     }
 
+    fn later(&self, reason: &str) -> Error {
+        let reason = format!("{reason}; nothing is lost: what is in the checkpoint is published later");
+        Error::sink(&self.ctx.name, reason)
+    }
+
     fn fenced_off(&self) -> Error {
         let reason = format!(
             "another run with the transactional id '{}' has taken over; this run must end: if both are wanted, give \
@@ -287,6 +313,11 @@ impl KafkaCommitter {
     fn crash(&self, point: &str) -> Failed {
         Failed::Final(Error::sink(&self.ctx.name, format!("the failpoint {point}")))
     }
+}
+
+/// How many messages the broker has not taken yet.
+fn in_flight(producer: &BaseProducer<Refusals>) -> usize {
+    usize::try_from(producer.in_flight_count()).unwrap_or(0)
 }
 
 impl Committer for KafkaCommitter {

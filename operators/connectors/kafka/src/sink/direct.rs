@@ -196,14 +196,17 @@ impl DirectWriter {
 
     #[cold]
     fn error(&self, code: RDKafkaErrorCode, e: &KafkaError) -> Error {
-        let why = self.context.0.take_trouble().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
+        let trouble = self.context.0.take_trouble();
+        let of_trouble = trouble.as_ref().map(|(code, _)| severity(*code));
+        let why = trouble.map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
         let fatal = self.producer.client().fatal_error().map(|(_, reason)| format!(" ({reason})"));
-        let hint = match (severity(code), code) {
-            (Severity::Final(hint), _) => hint,
-            (_, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                "create the topic, or correct its name"
-            }
-            (_, RDKafkaErrorCode::MessageTimedOut) => {
+        use RDKafkaErrorCode as Code;
+        let hint = match (severity(code), of_trouble, code) {
+            (Severity::Final(hint), ..) => hint,
+            // Messages only time out; that the broker does not let the client in any more is said by the way.
+            (_, Some(Severity::Final(hint)), Code::MessageTimedOut) => hint,
+            (_, _, Code::UnknownTopic | Code::UnknownTopicOrPartition) => "create the topic, or correct its name",
+            (_, _, Code::MessageTimedOut) => {
                 "the broker did not take messages for message.timeout.ms; the job goes on from its checkpoint"
             }
             _ => "the job goes on from its checkpoint",

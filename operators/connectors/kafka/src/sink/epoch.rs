@@ -9,6 +9,7 @@ use hurtig_engine::{
 use super::{
     chunk::{ChunkHeader, encode, pack},
     delivery::Mark,
+    handed_over::{HandedOver, Outcomes},
     limits::Limits,
     pace::EpochPace,
     serializer::ProducerRecord,
@@ -33,6 +34,7 @@ pub(super) struct EpochWriter {
     chunks: Vec<Vec<u8>>,
     /// Compressed bytes in `chunks`.
     bytes: u64,
+    handed_over: HandedOver,
     raw: Vec<u8>,
     records: u32,
     limit: u64,
@@ -43,7 +45,7 @@ pub(super) struct EpochWriter {
 }
 
 impl EpochWriter {
-    pub fn new(limit: u64, limits: Limits, ctx: &WriterContext) -> Self {
+    pub fn new(limit: u64, limits: Limits, outcomes: &Outcomes, ctx: &WriterContext) -> Self {
         EpochWriter {
             name: ctx.name.clone(),
             attempt: ctx.attempt.clone(),
@@ -52,6 +54,7 @@ impl EpochWriter {
             epoch: 1,
             chunks: Vec::new(),
             bytes: 0,
+            handed_over: outcomes.of(&ctx.attempt),
             raw: Vec::new(),
             records: 0,
             limit,
@@ -94,35 +97,42 @@ impl EpochWriter {
         let chunk = pack(&header, &self.raw)?;
         self.raw.clear();
         self.bytes += chunk.len() as u64;
-        self.epoch_bytes.set(i64::try_from(self.bytes).unwrap_or(i64::MAX));
         self.chunks.push(chunk);
-        if self.bytes > self.limit.saturating_mul(FAR_OVER) {
+        let waiting = self.waiting();
+        self.epoch_bytes.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        if waiting > self.limit.saturating_mul(FAR_OVER) {
             return Err(self.too_much());
         }
         Ok(())
     }
 
+    /// Bytes that wait for a checkpoint: this epoch's, and those of checkpoints that were given up.
+    fn waiting(&self) -> u64 {
+        self.bytes + self.handed_over.given_up()
+    }
+
     #[cold]
     fn too_much(&self) -> Error {
         let reason = format!(
-            "{} bytes wait for a checkpoint, max_epoch_bytes is {}: take checkpoints more often, raise \
-             max_epoch_bytes, or use a higher parallelism",
-            self.bytes, self.limit
+            "{} bytes wait for a checkpoint, max_epoch_bytes is {}: take checkpoints more often, find out why they \
+             fail if they do, raise max_epoch_bytes, or use a higher parallelism",
+            self.waiting(),
+            self.limit
         );
         Error::sink(&self.name, reason)
     }
 
     pub fn ready(&mut self, ctx: &SinkContext<'_>) -> bool {
         let now = ctx.now();
-        if self.pace.allows(self.bytes, now) {
+        if self.pace.allows(self.bytes, self.handed_over.given_up(), now) {
             self.full_until = None;
             return true;
         }
         if !std::mem::replace(&mut self.slowed, true) {
             tracing::warn!(
-                "{}: the epoch holds {} bytes of at most {}: slowing down until its checkpoint comes",
+                "{}: {} bytes of at most {} wait for a checkpoint: slowing down until it comes",
                 self.name,
-                self.bytes,
+                self.waiting(),
                 self.limit
             );
         }
@@ -137,6 +147,7 @@ impl EpochWriter {
     /// The epoch is over: its chunks.
     pub fn end(&mut self) -> Result<Vec<Vec<u8>>> {
         self.pack()?;
+        self.handed_over.add(self.epoch, self.bytes);
         self.epoch += 1;
         self.bytes = 0;
         self.slowed = false;

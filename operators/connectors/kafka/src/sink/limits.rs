@@ -44,18 +44,16 @@ impl Limits {
         if topics.is_empty() {
             return Ok(limits);
         }
-        let context = Context::default();
-        let news = context.0.clone();
         let failed = |e: KafkaError| {
-            let why = news.take_trouble().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
             let hint = match severity(e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)) {
                 Severity::Final(hint) => hint,
                 Severity::Passing => "check bootstrap_servers, and that the broker runs and can be reached",
             };
             let servers = config.get("bootstrap.servers").unwrap_or_default();
-            Error::sink(sink, format!("{servers} does not answer: {e}{why}; {hint}"))
+            Error::sink(sink, format!("{servers} does not answer: {e}; {hint}"))
         };
-        let admin: AdminClient<Context> = config.create_with_context(context).map_err(|e| Error::sink(sink, e))?;
+        let admin: AdminClient<Context> =
+            config.create_with_context(Context::default()).map_err(|e| Error::sink(sink, e))?;
         let resources: Vec<_> = topics.iter().map(|t| ResourceSpecifier::Topic(t)).collect();
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let described = match runtime.block_on(admin.describe_configs(&resources, &options)) {

@@ -3,7 +3,8 @@
 //! An epoch's records wait in memory and in the checkpoint until they are published, so there has to be an end to
 //! them. Stopping at the bound would not do: the barrier that ends the epoch stands behind records, and would never
 //! come. So half of the bound is free; from then on what is left is given out ever more slowly (what is used
-//! approaches the bound as 1/t), and a trickle never ends.
+//! approaches the bound as 1/t), and a trickle never ends. What checkpoints that were given up have left behind is
+//! taken off the bound beforehand.
 
 /// How much an epoch may hold, and when.
 #[derive(Debug, Clone)]
@@ -27,23 +28,25 @@ impl EpochPace {
         (self.began, self.half_at) = (None, None);
     }
 
-    /// Whether more may come at `now`, milliseconds on any clock, when `used` bytes are there.
-    pub fn allows(&mut self, used: u64, now: i64) -> bool {
+    /// Whether more may come at `now`, milliseconds on any clock, when `used` bytes are there, and `given_up` of
+    /// earlier epochs besides.
+    pub fn allows(&mut self, used: u64, given_up: u64, now: i64) -> bool {
         let began = *self.began.get_or_insert(now);
-        if used < self.limit / 2 {
+        let free = (self.limit / 2).saturating_sub(given_up);
+        if used < free {
             return true;
         }
         let half_at = *self.half_at.get_or_insert(now);
-        used < self.allowed(half_at - began, now - began)
+        let rest = self.limit.saturating_sub(given_up).saturating_sub(free);
+        used < free + self.allowed(rest, half_at - began, now - began)
     }
 
-    /// What an epoch may hold after `elapsed` when the half of it came in `half` milliseconds.
-    fn allowed(&self, half: i64, elapsed: i64) -> u64 {
+    /// What comes to the free part after `elapsed`, when that came in `half` milliseconds: of the `rest`, and as a
+    /// trickle.
+    fn allowed(&self, rest: u64, half: i64, elapsed: i64) -> u64 {
         let half = half.max(SHORTEST) as u64;
         let elapsed = (elapsed.max(0) as u64).max(half);
-        let free = self.limit / 2;
-        let rest = self.limit - free;
         let trickle = self.limit.div_ceil(1000).saturating_mul(elapsed - half) / 1000;
-        free + (rest as u128 * u128::from(elapsed - half) / u128::from(elapsed)) as u64 + trickle
+        (u128::from(rest) * u128::from(elapsed - half) / u128::from(elapsed)) as u64 + trickle
     }
 }

@@ -1,11 +1,11 @@
 //! Which partitions there are, asked of the broker.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use hurtig_engine::error::{Error, Result};
 use rdkafka::{
     ClientConfig,
-    consumer::{BaseConsumer, Consumer},
+    consumer::BaseConsumer,
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
 };
 use regex::Regex;
@@ -15,7 +15,10 @@ use super::{
     offsets::{TopicPartition, watermarks},
     split::KafkaSplit,
 };
-use crate::client::{Closing, Context, News, Severity, severity};
+use crate::{
+    client::{Closing, Context},
+    reach::{metadata, unreached},
+};
 
 /// The client that asks.
 pub(super) type Client = BaseConsumer<Context>;
@@ -54,7 +57,6 @@ pub(super) enum Topics {
 /// Asks the broker for partitions.
 pub(super) struct Discovery {
     pub client: Closing<Client>,
-    news: Arc<News>,
     pub topics: Topics,
     servers: String,
 }
@@ -71,10 +73,8 @@ impl Topics {
 
 impl Discovery {
     pub fn new(config: &ClientConfig, topics: Topics, servers: &str) -> Result<Self> {
-        let context = Context::default();
-        let news = context.0.clone();
-        let client = config.create_with_context(context).map_err(|e| Error::source(NAME, e))?;
-        Ok(Discovery { client: Closing::new(client), news, topics, servers: servers.to_owned() })
+        let client = config.create_with_context(Context::default()).map_err(|e| Error::source(NAME, e))?;
+        Ok(Discovery { client: Closing::new(client), topics, servers: servers.to_owned() })
     }
 
     /// All partitions there are now.
@@ -83,7 +83,7 @@ impl Discovery {
         match &self.topics {
             Topics::Named(names) => {
                 for name in names {
-                    let metadata = self.client.fetch_metadata(Some(name), TIMEOUT).map_err(|e| self.error(&e))?;
+                    let metadata = metadata(&self.client, Some(name), TIMEOUT).map_err(|e| self.error(&e))?;
                     let topic = metadata.topics().iter().find(|t| t.name() == name);
                     let topic = topic.ok_or_else(|| self.no_topic(name))?;
                     if let Some(error) = topic.error() {
@@ -97,7 +97,7 @@ impl Discovery {
                 }
             }
             Topics::Pattern(_) => {
-                let metadata = self.client.fetch_metadata(None, TIMEOUT).map_err(|e| self.error(&e))?;
+                let metadata = metadata(&self.client, None, TIMEOUT).map_err(|e| self.error(&e))?;
                 for topic in metadata.topics().iter().filter(|t| t.error().is_none() && self.topics.have(t.name())) {
                     found.extend(topic.partitions().iter().map(|p| (topic.name().to_owned(), p.id())));
                 }
@@ -133,22 +133,7 @@ impl Discovery {
 
     /// What went wrong, and what to do about it, in one line.
     pub fn error(&self, error: &KafkaError) -> Error {
-        // Errors that nobody asked for are queued for whoever polls.
-        let _ = self.client.poll(Duration::ZERO);
-        let trouble = self.news.take_trouble();
-        let of_trouble = trouble.as_ref().map(|(code, _)| severity(*code));
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        let why = trouble.map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
-        let reason = match (severity(code), of_trouble) {
-            (Severity::Final(hint), _) | (_, Some(Severity::Final(hint))) => {
-                format!("{}: {error}{why}; {hint}", self.servers)
-            }
-            _ => format!(
-                "{} does not answer: {error}{why}; check bootstrap_servers, and that the broker runs and can be reached",
-                self.servers
-            ),
-        };
-        Error::source(NAME, reason)
+        Error::source(NAME, unreached(&self.client, &self.servers, error).into_reason())
     }
 
     fn no_topic(&self, name: &str) -> Error {

@@ -56,12 +56,22 @@ impl OffsetsInitializer {
             }
             OffsetsInitializer::Timestamp(time) => {
                 let found = client.offsets_for_times(list(partitions, Offset::Offset(*time))?, TIMEOUT)?;
+                let mut at_the_end = BTreeMap::new();
                 for at in partitions {
-                    let offset = match offset_in(&found, at)? {
-                        Some(offset) => offset,
-                        None => watermarks(client, at)?.1,
-                    };
-                    offsets.insert(at.clone(), offset);
+                    match offset_in(&found, at)? {
+                        Some(offset) => drop(offsets.insert(at.clone(), offset)),
+                        None => drop(at_the_end.insert(at.clone(), watermarks(client, at)?.1)),
+                    }
+                }
+                // What has come between the two questions is behind the first answer and before the second one: only
+                // what there still is none of when the end is known begins there.
+                if !at_the_end.is_empty() {
+                    let ends: Vec<_> = at_the_end.keys().cloned().collect();
+                    let found = client.offsets_for_times(list(&ends, Offset::Offset(*time))?, TIMEOUT)?;
+                    for (at, end) in at_the_end {
+                        let offset = offset_in(&found, &at)?.unwrap_or(end);
+                        offsets.insert(at, offset);
+                    }
                 }
             }
             OffsetsInitializer::Committed(fallback) => {

@@ -92,7 +92,7 @@ proptest! {
         let mut pace = EpochPace::new(limit);
         let (mut used, mut last) = (0, 0);
         for now in 0..minutes * 60_000 {
-            if pace.allows(used, now) {
+            if pace.allows(used, 0, now) {
                 used += per_ms;
                 last = now;
             }
@@ -101,16 +101,40 @@ proptest! {
         prop_assert!(used <= limit + limit * minutes as u64 * 60 / 1000 + per_ms, "{}", used);
         prop_assert!(end - last <= 10_000, "nothing for {} ms", end - last);
         pace.restart();
-        prop_assert!(pace.allows(0, end));
+        prop_assert!(pace.allows(0, 0, end));
     }
 }
 
 #[test]
 fn half_of_an_epoch_is_free() {
     let mut pace = EpochPace::new(1000);
-    assert!((0..500).all(|used| pace.allows(used, 7)));
-    assert!(!pace.allows(500, 7), "at once");
-    assert!(pace.allows(500, 7 + 200), "later");
+    assert!((0..500).all(|used| pace.allows(used, 0, 7)));
+    assert!(!pace.allows(500, 0, 7), "at once");
+    assert!(pace.allows(500, 0, 7 + 200), "later");
+}
+
+/// Checkpoint after checkpoint is given up: what they leave behind counts, so that all of it stays near the bound too.
+#[test]
+fn what_was_given_up_is_taken_off_the_bound() {
+    let limit = 1_000_000u64;
+    let mut pace = EpochPace::new(limit);
+    let mut given_up = 0;
+    for epoch in 0..20 {
+        pace.restart();
+        let (mut used, mut last) = (0, 0);
+        for now in 0..10_000 {
+            if pace.allows(used, given_up, now) {
+                used += 1000;
+                last = now;
+            }
+        }
+        assert!(last > 5_000, "nothing after {last} ms of epoch {epoch}");
+        given_up += used;
+    }
+    // The bound, and a thousandth of it a second.
+    assert!(given_up <= limit + limit / 1000 * 200 + 20 * 1000, "{given_up}");
+    pace.restart();
+    assert!((0..500_000).step_by(1000).all(|used| pace.allows(used, 0, 0)), "once it is published half is free again");
 }
 
 #[test]
