@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client::{Closing, Context},
-    reach::{metadata, unreached},
+    reach::{metadata, reach, unreached},
 };
 
 /// The client that asks.
@@ -73,6 +73,12 @@ impl Topics {
 
 impl Discovery {
     pub fn new(config: &ClientConfig, topics: Topics, servers: &str) -> Result<Self> {
+        // A client of a group is not told why it is not let in: one without asks first.
+        let first = match &topics {
+            Topics::Named(names) => names.first().map(String::as_str),
+            Topics::Pattern(_) => None,
+        };
+        reach(config, first, TIMEOUT).map_err(|e| Error::source(NAME, e.into_reason()))?;
         let client = config.create_with_context(Context::default()).map_err(|e| Error::source(NAME, e))?;
         Ok(Discovery { client: Closing::new(client), topics, servers: servers.to_owned() })
     }
