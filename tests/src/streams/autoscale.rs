@@ -104,10 +104,11 @@ fn climb(endpoint: &str, seed: u64, size: &Size, say: &mut impl FnMut(&str)) -> 
     if throttled == 0 {
         bail!("nothing was throttled: it was no test");
     }
-    let read = stream.read(written)?;
+    let read = stream.read(&written)?;
     say(&format!(
-        "{FIRST} → {shards} shards; {written} records written and on the stream, each once after its key ({} came \
-         twice); {throttled} times a record was throttled, {} of them after the backlog was gone",
+        "{FIRST} → {shards} shards; {} records written and on the stream, each once after its key ({} came twice); \
+         {throttled} times a record was throttled, {} of them after the backlog was gone",
+        written.count(),
         read.twice,
         throttled - caught_up
     ));

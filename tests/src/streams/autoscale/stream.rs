@@ -1,8 +1,8 @@
 //! The stream itself, past the proxy.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use aws_sdk_kinesis::{Client, types::ShardIteratorType};
 use hurtig_kinesis::{
     scaling::{Scaler, covers_everything},
@@ -10,7 +10,7 @@ use hurtig_kinesis::{
 };
 use tokio::runtime::Runtime;
 
-use super::writers::meter;
+use super::writers::{Written, meter};
 use crate::servers::aws_config;
 
 /// What it is called.
@@ -50,13 +50,13 @@ impl Stream {
         Ok(self.runtime.block_on(self.scaler.state())?.open().len())
     }
 
-    /// Reads all of it: the records `0..count`, each once after its deduplication key.
-    pub fn read(&self, count: u64) -> Result<Read> {
+    /// Reads all of it: what was written, each record once after its deduplication key.
+    pub fn read(&self, written: &Written) -> Result<Read> {
         let state = self.runtime.block_on(self.scaler.state())?;
         if !covers_everything(&state.ranges()) {
             bail!("the open shards do not cover all hash keys");
         }
-        let (mut seen, mut twice) = (vec![false; usize::try_from(count)?], 0);
+        let (mut seen, mut twice) = (HashSet::new(), 0);
         for shard in &state.shards {
             self.runtime.block_on(self.read_shard(&shard.id, |partition_key, data| {
                 let text = std::str::from_utf8(data)?.trim_end();
@@ -64,14 +64,16 @@ impl Stream {
                 if dedup_key_of(partition_key) != (&*meter(n), Some(text)) {
                     bail!("record {n} has the key '{partition_key}'");
                 }
-                let seen = seen.get_mut(usize::try_from(n)?).with_context(|| format!("nobody has written {n}"))?;
-                twice += u64::from(std::mem::replace(seen, true));
+                if !written.has(n) {
+                    bail!("nobody has written {n}");
+                }
+                twice += u64::from(!seen.insert(n));
                 Ok(())
             }))?;
         }
-        match seen.iter().filter(|seen| !**seen).count() {
+        match written.count() - seen.len() as u64 {
             0 => Ok(Read { twice }),
-            missing => bail!("{missing} of {count} records are not on the stream"),
+            missing => bail!("{missing} of {} records are not on the stream", written.count()),
         }
     }
 

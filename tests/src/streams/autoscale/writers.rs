@@ -33,6 +33,23 @@ pub struct Writers {
     threads: Vec<JoinHandle<Result<u64>>>,
 }
 
+/// How many records each writer has written. One may be ahead of the other: it was throttled less.
+pub struct Written {
+    each: Vec<u64>,
+}
+
+impl Written {
+    /// All of them.
+    pub fn count(&self) -> u64 {
+        self.each.iter().sum()
+    }
+
+    /// Whether this number was given to a record.
+    pub fn has(&self, n: u64) -> bool {
+        self.each.get((n % WRITERS) as usize).is_some_and(|&written| n / WRITERS < written)
+    }
+}
+
 struct Shared {
     load: LoadCurve,
     begun: Instant,
@@ -92,14 +109,14 @@ impl Writers {
         self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends them; gives how many records they have written, `0..n`.
-    pub fn stop(mut self) -> Result<u64> {
+    /// Ends them; gives what they have written.
+    pub fn stop(mut self) -> Result<Written> {
         self.shared.stop.store(true, SeqCst);
-        let mut written = 0;
+        let mut each = Vec::new();
         for thread in self.threads.drain(..) {
-            written += thread.join().map_err(|_| anyhow!("a writer has panicked"))??;
+            each.push(thread.join().map_err(|_| anyhow!("a writer has panicked"))??);
         }
-        Ok(written)
+        Ok(Written { each })
     }
 }
 
