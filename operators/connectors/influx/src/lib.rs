@@ -1,0 +1,1 @@
+//! InfluxDB line protocol over HTTP: hurtig's sink.

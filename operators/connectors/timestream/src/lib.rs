@@ -1,0 +1,1 @@
+//! Timestream for LiveAnalytics: hurtig's sink.

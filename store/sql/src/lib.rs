@@ -1,0 +1,1 @@
+//! Timestream's SQL dialect on DataFusion.
