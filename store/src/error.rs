@@ -1,0 +1,75 @@
+//! What can go wrong in the store.
+
+use std::io;
+
+/// The store's errors. What is the caller's own mistake has Timestream's words, so that the wire can pass them on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A request that cannot be right (Timestream's `ValidationException`).
+    #[error("{0}")]
+    Validation(String),
+    /// A database or table that is not there (`ResourceNotFoundException`).
+    #[error("{0}")]
+    NotFound(String),
+    /// A database or table that is there already, or is not empty (`ConflictException`).
+    #[error("{0}")]
+    Conflict(String),
+    /// More than the store takes (`ServiceQuotaExceededException`).
+    #[error("{0}")]
+    QuotaExceeded(String),
+    /// Another process has the store's directory open.
+    #[error("{path} is in use by another process: a store has one writer; stop it, or choose another directory")]
+    InUse {
+        /// The directory.
+        path: String,
+    },
+    /// A file that is not what the store has written.
+    #[error("{path} is damaged: {what}")]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The write-ahead log could not be written: nothing is taken any more until the store is opened again.
+    #[error("the write-ahead log cannot be written ({0}): nothing is accepted until the store is opened again")]
+    Log(String),
+    /// The disk.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The magnetic store's files.
+    #[error("the magnetic store: {0}")]
+    Objects(#[from] object_store::Error),
+    /// Parquet.
+    #[error("Parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow.
+    #[error("Arrow: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// A query.
+    #[error("{0}")]
+    Query(#[from] datafusion::error::DataFusionError),
+    /// A record of the store's own that could not be made or read.
+    #[error("a record of the store's: {0}")]
+    Encoding(#[from] postcard::Error),
+}
+
+/// A result with the store's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Names the file that an error is about.
+pub(crate) trait At<T> {
+    fn at(self, path: &std::path::Path) -> Result<T>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &std::path::Path) -> Result<T> {
+        self.map_err(|source| Error::Io { path: path.display().to_string(), source })
+    }
+}

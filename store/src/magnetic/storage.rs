@@ -1,0 +1,132 @@
+//! Where the magnetic store's files are: a directory, or a bucket of S3.
+
+use std::{ops::Range, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture};
+use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
+use parquet::{
+    arrow::{arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
+    errors::{ParquetError, Result as ParquetResult},
+    file::metadata::ParquetMetaData,
+};
+
+use crate::error::{At, Result};
+
+/// The files' place.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    objects: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// What of it must be synced by us: object_store's local directory does not.
+    local: Option<PathBuf>,
+}
+
+impl Storage {
+    /// A directory, which is made if it is not there.
+    pub fn directory(dir: impl Into<PathBuf>) -> Result<Self> {
+        let dir = dir.into();
+        std::fs::create_dir_all(&dir).at(&dir)?;
+        let dir = dir.canonicalize().at(&dir)?;
+        let objects = Arc::new(LocalFileSystem::new_with_prefix(&dir)?);
+        Ok(Storage { objects, prefix: Path::default(), local: Some(dir) })
+    }
+
+    /// Objects below a prefix.
+    pub fn objects(objects: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+        Storage { objects, prefix, local: None }
+    }
+
+    /// The objects themselves.
+    pub fn object_store(&self) -> Arc<dyn ObjectStore> {
+        self.objects.clone()
+    }
+
+    /// The whole path of a file.
+    pub fn path(&self, name: &str) -> Path {
+        self.prefix.parts().chain(Path::from(name).parts()).collect()
+    }
+
+    /// Writes a file; it would survive a power loss.
+    pub async fn put(&self, name: &str, bytes: Bytes) -> Result<()> {
+        let path = self.path(name);
+        self.objects.put(&path, bytes.into()).await?;
+        if let Some(dir) = self.local.clone() {
+            let file = dir.join(path.as_ref());
+            let synced = tokio::task::spawn_blocking(move || -> Result<()> {
+                std::fs::File::open(&file).and_then(|f| f.sync_all()).at(&file)?;
+                // The directories may be as new as the file.
+                for parent in file.ancestors().skip(1).take_while(|p| p.starts_with(&dir)) {
+                    std::fs::File::open(parent).and_then(|f| f.sync_all()).at(parent)?;
+                }
+                Ok(())
+            });
+            synced.await.map_err(|e| std::io::Error::other(e)).at(std::path::Path::new(name))??;
+        }
+        Ok(())
+    }
+
+    /// Removes a file; it may have gone already.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        match self.objects.delete(&self.path(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// The names of all files below `below`.
+    pub async fn list(&self, below: &str) -> Result<Vec<String>> {
+        let prefix = self.path(below);
+        let skip = self.prefix.as_ref().len() + usize::from(!self.prefix.as_ref().is_empty());
+        let names = self.objects.list(Some(&prefix)).map(|o| o.map(|o| o.location.as_ref()[skip..].to_owned()));
+        Ok(names.try_collect().await?)
+    }
+}
+
+/// Reads one file, whose footer is known or is read first.
+#[derive(Debug, Clone)]
+pub struct FileReader {
+    objects: Arc<dyn ObjectStore>,
+    path: Path,
+    size: u64,
+    metadata: Option<Arc<ParquetMetaData>>,
+}
+
+impl FileReader {
+    /// Of a file of this size.
+    pub fn new(storage: &Storage, name: &str, size: u64, metadata: Option<Arc<ParquetMetaData>>) -> Self {
+        FileReader { objects: storage.object_store(), path: storage.path(name), size, metadata }
+    }
+}
+
+fn external(e: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(e))
+}
+
+impl AsyncFileReader for FileReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        async move { self.objects.get_range(&self.path, range).await.map_err(external) }.boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        async move { self.objects.get_ranges(&self.path, &ranges).await.map_err(external) }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        async move {
+            if let Some(metadata) = &self.metadata {
+                return Ok(metadata.clone());
+            }
+            let reader = parquet::file::metadata::ParquetMetaDataReader::new()
+                .with_page_index_policy(parquet::file::metadata::PageIndexPolicy::Required);
+            let size = self.size;
+            let metadata = Arc::new(reader.load_and_finish(&mut *self, size).await?);
+            self.metadata = Some(metadata.clone());
+            Ok(metadata)
+        }
+        .boxed()
+    }
+}
