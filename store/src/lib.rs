@@ -36,6 +36,7 @@ mod limits;
 mod magnetic;
 mod manifest;
 mod points;
+mod query;
 mod record;
 mod registry;
 mod retention;
@@ -53,6 +54,7 @@ pub use self::{
     limits::RECORDS_PER_REQUEST,
     magnetic::storage::Storage,
     manifest::{DatabaseMeta, TableMeta},
+    query::{LastPoints, StoreTable},
     record::{Dimension, Measure, Outcome, Record, Rejected},
     retention::Retention,
     store::{NewTable, Store, StoreOptions, Taken},

@@ -3,6 +3,8 @@
 //! Readings come nearly in order, so adding one is a push onto the last chunk. One that comes late is put into the middle
 //! of its chunk, which is never longer than [`CHUNK`]: that bounds what a push in the middle has to move.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
@@ -18,7 +20,8 @@ const CHUNK: usize = 1_024;
 /// The points of a series, no two with one time.
 #[derive(Debug, Clone, Default)]
 pub struct Points {
-    chunks: Vec<Chunk>,
+    /// Shared with the queries that read them: a writer copies a chunk that is being read.
+    chunks: Vec<Arc<Chunk>>,
 }
 
 /// Some points in a row.
@@ -73,7 +76,7 @@ impl Points {
     pub fn put(&mut self, row: Row) -> Put {
         match self.find(row.time) {
             Ok((chunk, at)) => {
-                let chunk = &mut self.chunks[chunk];
+                let chunk = Arc::make_mut(&mut self.chunks[chunk]);
                 let old = chunk.versions[at];
                 match judge(old, row.version, chunk.values(at) == row.values) {
                     Verdict::Replace => {
@@ -94,7 +97,7 @@ impl Points {
     /// Adds a point that was accepted before: it takes the place of one with its time.
     pub fn force(&mut self, row: Row) {
         match self.find(row.time) {
-            Ok((chunk, at)) => self.chunks[chunk].set(at, row),
+            Ok((chunk, at)) => Arc::make_mut(&mut self.chunks[chunk]).set(at, row),
             Err(place) => self.insert(place, row),
         }
     }
@@ -111,13 +114,13 @@ impl Points {
     }
 
     /// The chunks in order of time.
-    pub fn chunks(&self) -> &[Chunk] {
+    pub fn chunks(&self) -> &[Arc<Chunk>] {
         &self.chunks
     }
 
     /// How many points.
     pub fn len(&self) -> usize {
-        self.chunks.iter().map(Chunk::len).sum()
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
     }
 
     /// Whether there is none.
@@ -141,20 +144,21 @@ impl Points {
     }
 
     fn insert(&mut self, (chunk, at): (usize, usize), row: Row) {
-        let Some(there) = self.chunks.get_mut(chunk) else { return self.chunks.push(Chunk::of(row)) };
+        let Some(there) = self.chunks.get_mut(chunk) else { return self.chunks.push(Arc::new(Chunk::of(row))) };
         if there.len() < CHUNK {
-            there.insert(at, row);
+            Arc::make_mut(there).insert(at, row);
         } else if at == CHUNK {
             // In order, full chunks stay full.
-            self.chunks.insert(chunk + 1, Chunk::of(row));
+            self.chunks.insert(chunk + 1, Arc::new(Chunk::of(row)));
         } else {
             // A late one halves its chunk.
+            let there = Arc::make_mut(there);
             let mut rest = there.split_off(CHUNK / 2);
             match at.checked_sub(CHUNK / 2) {
                 None => there.insert(at, row),
                 Some(at) => rest.insert(at, row),
             }
-            self.chunks.insert(chunk + 1, rest);
+            self.chunks.insert(chunk + 1, Arc::new(rest));
         }
     }
 }

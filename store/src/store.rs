@@ -166,6 +166,11 @@ impl Store {
         }
     }
 
+    /// Held while a query looks at what there is: nothing goes from memory into files.
+    pub(crate) async fn reading(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+        self.inner.writing.read().await
+    }
+
     /// "Now", in milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
         self.inner.clock.now_ms()

@@ -82,11 +82,6 @@ impl FileWriter {
         Ok(self.parquet.write(&with_dimensions(core, &self.series, &self.schema)?)?)
     }
 
-    /// How many rows it has.
-    pub fn rows(&self) -> u32 {
-        self.index.rows()
-    }
-
     /// Ends it.
     pub fn finish(mut self) -> Result<Written> {
         self.parquet.append_key_value_metadata(KeyValue::new(KEY.to_owned(), self.index.encode()?));
