@@ -66,6 +66,11 @@ impl FileRows {
         Ok(Some(FileRows { file: file.clone(), plan, rows: rows.len() }))
     }
 
+    /// The oldest time of the file.
+    pub fn oldest(&self) -> i64 {
+        self.file.meta().times.0
+    }
+
     /// Each row group by itself, with how many rows of it are read.
     fn pieces(&self) -> Vec<(Arc<MagneticFile>, usize, RowGroupAccess, u64)> {
         let groups = self.plan.inner().iter().enumerate().filter(|(_, access)| access.should_scan());

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{DFSchema, DataFusionError},
+    common::{DFSchema, DataFusionError, ScalarValue},
     datasource::TableType,
-    logical_expr::{Expr, TableProviderFilterPushDown, utils::conjunction},
+    logical_expr::{Expr, TableProviderFilterPushDown, col, lit, utils::conjunction},
     physical_plan::{
         ExecutionPlan,
         empty::EmptyExec,
+        filter::FilterExecBuilder,
         streaming::{PartitionStream, StreamingTableExec},
         union::UnionExec,
     },
@@ -24,7 +25,7 @@ use super::{
     parquet::{FileRows, scan},
     series::matching,
 };
-use crate::{error::Result, magnetic::file::MagneticFile, row::SeriesId, store::Store, table::Table};
+use crate::{error::Result, magnetic::file::MagneticFile, row::SeriesId, schema::TIME, store::Store, table::Table};
 
 /// A table of the store at the moment of a query.
 #[derive(Debug, Clone)]
@@ -126,11 +127,21 @@ impl TableProvider for StoreTable {
         }
         let rows = snapshot.files.iter().map(|(file, deleted)| FileRows::of(file, deleted, wanted.as_ref()));
         let rows: Vec<FileRows> = rows.filter_map(Result::transpose).collect::<std::result::Result<_, _>>()?;
-        if !rows.is_empty() {
-            let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
-            let predicate = conjunction(filters.to_vec());
-            let predicate = predicate.map(|p| state.create_physical_expr(p, &schema)).transpose()?;
-            plans.push(scan(&rows, partitions, &self.schema, projection, predicate, limit)?);
+        let schema = DFSchema::try_from(self.schema.as_ref().clone())?;
+        let physical =
+            |filters: Vec<Expr>| conjunction(filters).map(|p| state.create_physical_expr(p, &schema)).transpose();
+        // A file is dropped when all of it has expired; until then some of its rows may have.
+        let (expiring, whole): (Vec<_>, Vec<_>) = rows.into_iter().partition(|rows| rows.oldest() < kept.from);
+        if !whole.is_empty() {
+            let predicate = physical(filters.to_vec())?;
+            plans.push(scan(&whole, partitions, &self.schema, projection, predicate, limit)?);
+        }
+        if !expiring.is_empty() {
+            let alive = col(TIME).gt_eq(lit(ScalarValue::TimestampNanosecond(Some(kept.from), None)));
+            let predicate = physical(filters.iter().cloned().chain([alive.clone()]).collect())?;
+            let all = scan(&expiring, partitions, &self.schema, None, predicate, None)?;
+            let alive = FilterExecBuilder::new(state.create_physical_expr(alive, &schema)?, all);
+            plans.push(Arc::new(alive.apply_projection(projection.cloned())?.build()?));
         }
         match plans.len() {
             0 => Ok(Arc::new(EmptyExec::new(projected))),

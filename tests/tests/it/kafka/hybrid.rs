@@ -71,16 +71,15 @@ fn broker() -> Kafka {
     kafka
 }
 
-fn topic(
-    bootstrap: &str,
-    starting: OffsetsInitializer,
-) -> hurtig_engine::Result<KafkaSource<ValueOnly<JsonFormat<(u64, u64)>>>> {
+type Pairs = JsonFormat<(u64, u64)>;
+
+fn topic(bootstrap: &str, starting: OffsetsInitializer) -> hurtig_engine::Result<KafkaSource<ValueOnly<Pairs>>> {
     KafkaSource::builder()
         .bootstrap_servers(bootstrap)
         .topics(["in"])
         .starting_offsets(starting)
         .partition_discovery_interval(ms(200))
-        .value_only(JsonFormat::<(u64, u64)>::new())
+        .value_only(Pairs::new())
         .build()
 }
 
