@@ -61,7 +61,7 @@ impl Storage {
                 }
                 Ok(())
             });
-            synced.await.map_err(|e| std::io::Error::other(e)).at(std::path::Path::new(name))??;
+            synced.await.map_err(std::io::Error::other).at(std::path::Path::new(name))??;
         }
         Ok(())
     }
