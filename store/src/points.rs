@@ -391,7 +391,7 @@ mod tests {
             }
             let all: Vec<Row> = points.chunks().iter().flat_map(|c| (0..c.len()).map(|i| c.row(i))).collect();
             prop_assert_eq!(points.len(), model.len());
-            prop_assert_eq!(points.last().as_ref(), model.values().last());
+            prop_assert_eq!(points.last(), model.values().last().cloned());
             prop_assert_eq!(all, model.into_values().collect::<Vec<_>>());
             prop_assert!(points.chunks().iter().all(|c| !c.is_empty() && c.len() <= CHUNK));
         }
