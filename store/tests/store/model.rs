@@ -90,7 +90,7 @@ impl Model {
 
 fn record(reading: &Reading, now: i64) -> (Record, Key, Values) {
     let meter = format!("meter-{}", reading.meter);
-    let region = (reading.meter % 2 == 0).then(|| "a region with a long name".to_owned());
+    let region = reading.meter.is_multiple_of(2).then(|| "a region with a long name".to_owned());
     // Whole two hours, so that readings meet.
     let time = now.div_euclid(2 * HOUR) * 2 * HOUR - i64::from(reading.ago) * 2 * HOUR;
     let value = f64::from(reading.value);
