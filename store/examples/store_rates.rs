@@ -1,0 +1,185 @@
+//! How fast the store takes readings and answers the operational page's questions.
+//!
+//! `store_rates --dir DIR --readings 10000000 [--meters 100000]` writes so many single-measure readings of a fleet, every 15
+//! minutes one of each meter, opens the store again, and asks each question eleven times: the first cold.
+
+#![allow(clippy::disallowed_methods, reason = "it measures")]
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use hurtig_state::ManualClock;
+use hurtig_store::{LastPoints, Measure, MeasureValue, NewTable, Record, Retention, Store, StoreOptions, StoreTable};
+
+const QUARTER: i64 = 15 * 60 * 1_000_000_000;
+const BEGIN: i64 = 1_700_000_100_000_000_000;
+const BATCH: usize = 10_000;
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let (mut dir, mut readings, mut meters) = (PathBuf::from("store-rates"), 10_000_000_i64, 100_000_i64);
+    while let (Some(name), Some(value)) = (args.next(), args.next()) {
+        match name.as_str() {
+            "--dir" => dir = value.into(),
+            "--readings" => readings = value.parse()?,
+            "--meters" => meters = value.parse()?,
+            other => return Err(format!("{other}? --dir DIR --readings N --meters N").into()),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(run(dir, readings, meters))
+}
+
+async fn run(dir: PathBuf, readings: i64, meters: i64) -> Result<()> {
+    let clock = Arc::new(ManualClock::new(BEGIN / 1_000_000));
+    if !dir.join("manifest").exists() {
+        let store = Store::open(StoreOptions::new(&dir, clock.clone())).await?;
+        write(&store, &clock, readings, meters).await?;
+    }
+    let rounds = readings / meters;
+    let now = BEGIN + (rounds - 1) * QUARTER;
+    clock.advance((now - BEGIN) / 1_000_000 - (clock_ms(&clock) - BEGIN / 1_000_000));
+    let start = Instant::now();
+    let store = Store::open(StoreOptions::new(&dir, clock.clone())).await?;
+    println!("opened in {:?}", start.elapsed());
+    for (name, sql) in questions(now) {
+        ask(&store, name, &sql).await?;
+    }
+    println!("{} MiB resident at most", peak_mebibytes());
+    Ok(())
+}
+
+fn clock_ms(clock: &ManualClock) -> i64 {
+    use hurtig_state::Clock;
+    clock.now_ms()
+}
+
+async fn write(store: &Store, clock: &ManualClock, readings: i64, meters: i64) -> Result<()> {
+    store.create_database("meters", None)?;
+    let retention = Retention { memory_hours: 24, magnetic_days: 400, magnetic_writes: true };
+    store.create_table("meters", "readings", NewTable { retention, ..NewTable::default() })?;
+    let maintenance = store.spawn_maintenance(std::time::Duration::from_millis(200));
+    let (start, mut said) = (Instant::now(), Instant::now());
+    let (mut records, mut position) = (Vec::with_capacity(BATCH), 0);
+    for n in 0..readings {
+        let (round, meter) = (n / meters, n % meters);
+        if meter == 0 && round > 0 {
+            clock.advance(QUARTER / 1_000_000);
+        }
+        records.push(reading(meter, BEGIN + round * QUARTER));
+        if records.len() == BATCH || n + 1 == readings {
+            let taken = store.take("meters", "readings", &records).await?;
+            assert_eq!(taken.outcome.taken(), records.len(), "{:?}", taken.outcome.rejected.first());
+            position = taken.position;
+            records.clear();
+            if said.elapsed().as_secs() >= 5 {
+                let rate = n as f64 / start.elapsed().as_secs_f64();
+                println!("  {n} readings, {rate:.0}/s, {} MiB in memory", store.memory_in_use() >> 20);
+                said = Instant::now();
+            }
+        }
+    }
+    store.durable(position).await?;
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "{readings} readings taken and durable in {seconds:.1} s: {:.0}/s, {:.2} CPU s a million",
+        readings as f64 / seconds,
+        cpu_seconds() * 1e6 / readings as f64
+    );
+    maintenance.abort();
+    let _ = maintenance.await;
+    store.flush().await?;
+    store.maintain().await?;
+    println!("all in files after {:.1} s, {} MiB resident at most", start.elapsed().as_secs_f64(), peak_mebibytes());
+    Ok(())
+}
+
+fn reading(meter: i64, time: i64) -> Record {
+    let id = format!("meter-{meter:06}");
+    let region = ["NORTH", "EAST", "SOUTH", "WEST", "CENTRE"][(meter % 5) as usize];
+    // A household's load of two digits behind the point, as meters send it.
+    let kw = ((meter * 7_919 + time / QUARTER * 104_729) % 500) as f64 / 100.0;
+    Record {
+        dimensions: [("meter_id".into(), id.into()), ("region".into(), region.into())].into_iter().collect(),
+        measure_name: "kw".into(),
+        measure: Measure::Single(MeasureValue::Double(kw)),
+        time,
+        version: 1,
+    }
+}
+
+fn questions(now: i64) -> Vec<(&'static str, String)> {
+    let (hour, day) = (now - 3_600_000_000_000, now - 86_400_000_000_000);
+    vec![
+        (
+            "last value's time of each meter",
+            "SELECT meter_id, max(time) AS time FROM readings GROUP BY meter_id".into(),
+        ),
+        (
+            "one meter's day",
+            format!(
+                "SELECT time, \"measure_value::double\" FROM readings WHERE meter_id = 'meter-004711' \
+                 AND time > to_timestamp_nanos({day}) ORDER BY time"
+            ),
+        ),
+        (
+            "a region's last hour by quarter",
+            format!(
+                "SELECT date_bin(interval '15 minutes', time) AS t, sum(\"measure_value::double\") FROM readings \
+                 WHERE region = 'EAST' AND time > to_timestamp_nanos({hour}) GROUP BY t ORDER BY t"
+            ),
+        ),
+        (
+            "silent meters",
+            format!(
+                "SELECT meter_id FROM readings GROUP BY meter_id HAVING max(time) < to_timestamp_nanos({hour}) LIMIT 100"
+            ),
+        ),
+        ("full scan", "SELECT count(*), sum(\"measure_value::double\"), min(time), max(time) FROM readings".into()),
+        (
+            "group by region",
+            "SELECT region, avg(\"measure_value::double\"), count(*) FROM readings GROUP BY region".into(),
+        ),
+    ]
+}
+
+async fn ask(store: &Store, name: &str, sql: &str) -> Result<()> {
+    let mut times = Vec::new();
+    let mut answer = Vec::new();
+    for _ in 0..11 {
+        let start = Instant::now();
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        context.add_optimizer_rule(Arc::new(LastPoints));
+        context.register_table("readings", Arc::new(StoreTable::new(store, "meters", "readings")?))?;
+        answer = context.sql(sql).await?.collect().await?;
+        times.push(start.elapsed());
+    }
+    let cold = times.remove(0);
+    times.sort();
+    let rows: usize = answer.iter().map(|batch| batch.num_rows()).sum();
+    println!("{name}: cold {cold:.1?}, warm p50 {:.1?}, p99 {:.1?}; {rows} rows", times[5], times[9]);
+    if rows <= 10 {
+        println!("{}", pretty_format_batches(&answer)?);
+    }
+    Ok(())
+}
+
+fn proc_field(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().nth(0)?.parse().ok())
+}
+
+fn peak_mebibytes() -> u64 {
+    proc_field("/proc/self/status", "VmHWM:").unwrap_or(0) / 1_024
+}
+
+fn cpu_seconds() -> f64 {
+    // User and system time in hundredths of a second.
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |at: usize| fields.get(at).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    (field(11) + field(12)) / 100.0
+}
