@@ -36,6 +36,7 @@ mod limits;
 mod magnetic;
 mod manifest;
 mod points;
+mod queries;
 mod query;
 mod record;
 mod registry;
@@ -48,15 +49,18 @@ mod table;
 mod value;
 mod version;
 mod wal;
+mod wire;
 
 pub use self::{
     error::{Error, Result},
     limits::RECORDS_PER_REQUEST,
     magnetic::storage::Storage,
     manifest::{DatabaseMeta, TableMeta},
+    queries::Queries,
     query::{LastPoints, StoreTable},
     record::{Dimension, Measure, Outcome, Record, Rejected},
     retention::Retention,
     store::{NewTable, Store, StoreOptions, Taken},
     value::{MeasureType, MeasureValue},
+    wire::{AccessKeys, QueryEngine, QueryLimits, RunningQuery, Server, ServerOptions, Tls},
 };

@@ -10,25 +10,41 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::{
-    record::{Dimension, Record},
+    record::{Dimension, Measure, Record},
     row::SeriesId,
+    value::MeasureType,
 };
 
 /// One series: what was measured of what.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Series {
     /// The measure's name.
     pub measure_name: CompactString,
+    /// The type of its first record's value; none when that was a `MULTI` record.
+    pub measure_type: Option<MeasureType>,
     /// The dimensions, by name.
     pub dimensions: SmallVec<[Dimension; 4]>,
 }
+
+impl PartialEq for Series {
+    /// What kind of value was measured first makes no other series of it.
+    fn eq(&self, other: &Self) -> bool {
+        self.measure_name == other.measure_name && self.dimensions == other.dimensions
+    }
+}
+
+impl Eq for Series {}
 
 impl Series {
     /// The series of a record.
     pub fn of(record: &Record) -> Self {
         let mut dimensions = record.dimensions.clone();
         dimensions.sort_unstable();
-        Series { measure_name: record.measure_name.clone(), dimensions }
+        let measure_type = match &record.measure {
+            Measure::Single(value) => Some(value.measure_type()),
+            Measure::Multi(_) => None,
+        };
+        Series { measure_name: record.measure_name.clone(), measure_type, dimensions }
     }
 
     /// The value of a dimension.
@@ -159,7 +175,7 @@ mod tests {
         }
         assert_eq!(registry.len(), 5);
         assert_eq!(registry.dimension_names(), ["meter", "region", "grid"]);
-        let no_dimensions: Series = Series { measure_name: "x".into(), dimensions: smallvec![] };
+        let no_dimensions: Series = Series { measure_name: "x".into(), measure_type: None, dimensions: smallvec![] };
         assert_eq!(no_dimensions.dimension("meter"), None);
         assert_eq!(registry.get(0).and_then(|s| s.dimension("meter").map(str::to_owned)).as_deref(), Some("a"));
     }

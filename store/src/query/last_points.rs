@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use datafusion::{
     common::{
-        DataFusionError,
+        DataFusionError, ScalarValue,
         tree_node::{Transformed, TreeNode},
     },
     datasource::{DefaultTableSource, provider_as_source, source_as_provider},
@@ -101,13 +101,28 @@ fn is_of_newest(expr: &Expr) -> bool {
     };
     let Expr::AggregateFunction(AggregateFunction { func, params }) = expr else { return false };
     let is_time = |e: &Expr| matches!(e, Expr::Column(column) if column.name == TIME);
-    let plain = !params.distinct && params.filter.is_none() && params.order_by.is_empty();
-    plain
-        && match (func.name(), &params.args[..]) {
-            ("max", [of]) => is_time(of),
-            ("max_by", [_, by]) => is_time(by),
-            _ => false,
-        }
+    // No point is without a time.
+    let is_true = |e: &Expr| match e {
+        Expr::Literal(value, _) => *value == ScalarValue::Boolean(Some(true)),
+        Expr::IsNotNull(of) => is_time(of),
+        _ => false,
+    };
+    if params.distinct || !params.filter.as_deref().is_none_or(is_true) {
+        return false;
+    }
+    // `max_by(x, time)` has become the first value of x by descending time.
+    let order = match &params.order_by[..] {
+        [] => None,
+        [by] if is_time(&by.expr) => Some(by.asc),
+        _ => return false,
+    };
+    match (func.name(), &params.args[..], order) {
+        ("max", [of], None) => is_time(of),
+        ("max_by", [_, by], None) => is_time(by),
+        ("first_value", [_], Some(ascending)) => !ascending,
+        ("last_value", [_], Some(ascending)) => ascending,
+        _ => false,
+    }
 }
 
 fn newest_only(plan: LogicalPlan) -> std::result::Result<Transformed<LogicalPlan>, DataFusionError> {
