@@ -1,9 +1,10 @@
 //! The `timeseries` value: a list of points (time, value), ordered by time, each time once.
 //!
-//! In Arrow it is `List<Struct<time: Timestamp(ns), value: T>>`. That it is a series and no array of rows, is
-//! marked in the metadata of the list's item, which is a part of the type: it survives every plan.
+//! In Arrow it is `List<Struct<time: Timestamp(ns), value: T>>`. That it is a series and no array of rows, the name of
+//! the list's item says, which is a part of the type: it survives every plan. (Metadata of the item is lost when
+//! Arrow puts lists together.)
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StructArray, TimestampNanosecondArray},
@@ -13,8 +14,8 @@ use arrow::{
 };
 use datafusion::common::{Result, exec_err};
 
-const MARK: &str = "hurtig.type";
-const SERIES: &str = "timeseries";
+/// The name of a series' items: what tells it apart from an array of rows.
+const POINT: &str = "timeseries point";
 
 /// The type of times.
 pub(crate) const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Nanosecond, None);
@@ -27,7 +28,7 @@ pub fn timeseries_type(value: DataType) -> DataType {
 /// The type of a series' values; `None` when `data_type` is not a series.
 pub fn timeseries_value(data_type: &DataType) -> Option<&DataType> {
     let DataType::List(item) = data_type else { return None };
-    if item.metadata().get(MARK).map(String::as_str) != Some(SERIES) {
+    if item.name() != POINT {
         return None;
     }
     match item.data_type() {
@@ -41,8 +42,7 @@ fn point_fields(value: DataType) -> Fields {
 }
 
 fn point_field(value: DataType) -> FieldRef {
-    let mark = HashMap::from([(MARK.to_owned(), SERIES.to_owned())]);
-    Arc::new(Field::new("point", DataType::Struct(point_fields(value)), true).with_metadata(mark))
+    Arc::new(Field::new(POINT, DataType::Struct(point_fields(value)), true))
 }
 
 /// A column of series, taken apart.

@@ -88,11 +88,8 @@ pub fn batch(readings: &[Reading]) -> RecordBatch {
 pub fn table() -> Table {
     let readings = readings();
     let dimensions = ["region", "az", "hostname"].map(|d| (d.to_owned(), "varchar".to_owned()));
-    let measure = |name: &str| Measure {
-        name: name.to_owned(),
-        data_type: "double".to_owned(),
-        dimensions: dimensions.to_vec(),
-    };
+    let measure =
+        |name: &str| Measure { name: name.to_owned(), data_type: "double".to_owned(), dimensions: dimensions.to_vec() };
     Table::new(readings.chunks(readings.len() / 3 + 1).map(batch).collect()).described(
         &[
             ("region", "varchar", AttributeType::Dimension),

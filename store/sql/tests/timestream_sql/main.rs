@@ -2,5 +2,6 @@
 
 mod devops;
 mod fixture;
+mod functions;
 mod sample_queries;
-mod smoke;
+mod statements;

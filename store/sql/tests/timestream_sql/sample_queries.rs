@@ -140,7 +140,8 @@ async fn query_1_percentiles_by_15_seconds() {
     for (row, (bin, values)) in rows.iter().zip(bins) {
         assert_eq!(row[..4], ["us-east-1", "us-east-1a", HOST, &time(bin)]);
         near(&row[4], round(mean(&values), 2), 0.0101);
-        let (lowest, highest) = (values.iter().copied().fold(f64::MAX, f64::min), values.iter().copied().fold(f64::MIN, f64::max));
+        let (lowest, highest) =
+            (values.iter().copied().fold(f64::MAX, f64::min), values.iter().copied().fold(f64::MIN, f64::max));
         for (percentile, fraction) in row[5..].iter().zip([0.9, 0.95, 0.99]) {
             // Of one or two values: an estimate lies between them, nearer to the higher one.
             let percentile: f64 = percentile.parse().expect("a number");
@@ -226,7 +227,10 @@ async fn interpolated(function: &str, fill: &str) -> Vec<Vec<String>> {
 fn compare(rows: &[Vec<String>], points: &[(i64, f64)], expected: impl Fn(i64) -> f64) {
     let times = sequence(points, 15 * SECOND);
     assert!(times.len() > points.len() * 2 - 10);
-    assert_eq!(rows.iter().map(|r| r[0].clone()).collect::<Vec<_>>(), times.iter().map(|t| time(*t)).collect::<Vec<_>>());
+    assert_eq!(
+        rows.iter().map(|r| r[0].clone()).collect::<Vec<_>>(),
+        times.iter().map(|t| time(*t)).collect::<Vec<_>>()
+    );
     for (row, at) in rows.iter().zip(times) {
         near(&row[1], expected(at), 0.0151);
     }
@@ -369,7 +373,8 @@ async fn query_10_below_a_threshold_and_later_than() {
 
 #[tokio::test]
 async fn query_11_count() {
-    let sql = view("") + "SELECT REDUCE(cpu_utilization, DOUBLE '0.0', (s, x) -> s + 1, s -> s) AS count_cpu FROM time_series_view";
+    let sql = view("")
+        + "SELECT REDUCE(cpu_utilization, DOUBLE '0.0', (s, x) -> s + 1, s -> s) AS count_cpu FROM time_series_view";
     assert_eq!(value(&engine(devops::memory()), &sql).await, format!("{:?}", every_10_seconds().len() as f64));
 }
 
