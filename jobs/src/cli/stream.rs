@@ -81,7 +81,8 @@ readers (not of enhanced fan-out). It shows what was taken, not what was refused
 behind its load is scaled in several steps.
 
 Throttled and lost calls, and limits that pass, are said and tried again. It ends by itself only
-when the stream is missing or on-demand, or when permissions or credentials are.")]
+when the stream is missing or on-demand, or when permissions or credentials are; and when the
+service cannot be reached at its start.")]
     Autoscale {
         /// The stream's name or ARN
         stream: String,

@@ -263,7 +263,7 @@ impl IngestOptions {
     }
 }
 
-/// Asks a job's REST again and again how far its readers are behind: milliseconds, or -1.
+/// Asks a job's REST again and again how far its readers are behind: milliseconds, or -1 before it has ever said.
 fn watch_lag(url: &str) -> Arc<AtomicI64> {
     let lag = Arc::new(AtomicI64::new(-1));
     let (url, weak) = (format!("{}/metrics", url.trim_end_matches('/')), Arc::downgrade(&lag));
@@ -277,7 +277,10 @@ fn watch_lag(url: &str) -> Arc<AtomicI64> {
                 tracing::warn!("{url} does not say how far live readers are behind; it is asked again");
             }
             silent = answer.is_err();
-            lag.store(answer.ok().and_then(|text| most_behind(&text)).unwrap_or(-1), Relaxed);
+            // A job that does not say, or reads nothing just now, is as far behind as it was: it may be restarting.
+            if let Some(behind) = answer.ok().and_then(|text| most_behind(&text)) {
+                lag.store(behind, Relaxed);
+            }
             drop(lag);
             std::thread::sleep(Duration::from_millis(500));
         }

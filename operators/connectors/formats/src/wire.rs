@@ -111,6 +111,10 @@ impl<P> Writers<P> {
             *left -= 1;
             return Err(not_there(id, &url).into());
         }
+        // A registry's ids are Java's `int`s: others are of something that is no message.
+        if i32::try_from(id).is_err() {
+            return Err(not_there(id, &url).into());
+        }
         match self.registry.schema(id) {
             Ok(Some(schema)) => {
                 self.missing.remove(&id);

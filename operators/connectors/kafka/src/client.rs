@@ -78,15 +78,30 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        let code = if is_cut_handshake(code, reason) { RDKafkaErrorCode::BrokerTransportFailure } else { code };
         if code != RDKafkaErrorCode::PartitionEOF {
             tracing::debug!("librdkafka: {code}: {reason}");
             let mut trouble = lock(&self.0.trouble);
-            // That no broker is left comes behind the reason for it, and says less.
-            if code != RDKafkaErrorCode::AllBrokersDown || trouble.is_none() {
+            // That no broker is left comes behind the reason for it, and says less; so does a connection that was closed
+            // because of wrong credentials.
+            let says_less = match &*trouble {
+                None => false,
+                Some((before, _)) => {
+                    code == RDKafkaErrorCode::AllBrokersDown
+                        || (severity(*before) != Severity::Passing && severity(code) == Severity::Passing)
+                }
+            };
+            if !says_less {
                 *trouble = Some((code, one_line(reason)));
             }
         }
     }
+}
+
+/// librdkafka calls whatever ends a SASL handshake wrong credentials, also a connection that was lost.
+fn is_cut_handshake(code: RDKafkaErrorCode, reason: &str) -> bool {
+    const CUT: [&str; 4] = ["Broker transport failure", "Timed out", "Disconnected", "Connection reset"];
+    code == RDKafkaErrorCode::Authentication && CUT.iter().any(|words| reason.contains(words))
 }
 
 impl ConsumerContext for Context {
@@ -229,4 +244,26 @@ pub(crate) fn one_line(text: &str) -> String {
 /// A lock whose holder may have panicked: what it guards is whole all the same.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientContext;
+
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_was_cut_passes_and_a_wrong_password_does_not() {
+        let context = Context::default();
+        let error = || KafkaError::Global(RDKafkaErrorCode::Authentication);
+        let cut = "sasl_plaintext://b:9092/bootstrap: SASL PLAIN mechanism handshake failed: Local: Broker transport \
+                   failure: broker's supported mechanisms: (n/a) (after 0ms in state DOWN)";
+        context.error(error(), cut);
+        assert!(!context.0.is_final());
+        context.error(error(), "sasl_plaintext://b:9092/bootstrap: SASL authentication error: Authentication failed");
+        assert!(context.0.is_final());
+        // The broker closes the connection then, which is no news.
+        context.error(KafkaError::Global(RDKafkaErrorCode::BrokerTransportFailure), "Disconnected");
+        assert!(context.0.is_final());
+    }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::client::{Closing, Context, Severity, severity};
 
-/// How long one question waits.
+/// How long the first question waits; each next one twice as long: a broker may be slow, and its answer counts.
 const TURN: Duration = Duration::from_secs(1);
 
 /// After a question that came back at once.
@@ -51,8 +51,11 @@ pub(crate) fn metadata(
     serve(client);
     client.context().0.take_trouble();
     let until = Instant::now() + timeout;
+    let mut turn = TURN;
     loop {
-        let answer = client.fetch_metadata(topic, TURN);
+        let left = until.saturating_duration_since(Instant::now());
+        let answer = client.fetch_metadata(topic, turn.min(left.max(PAUSE)));
+        turn *= 2;
         match &answer {
             Err(e) if is_silence(e) => {}
             _ => return answer,
@@ -95,11 +98,24 @@ pub(crate) fn unreached(client: &BaseConsumer<Context>, servers: &str, e: &Kafka
 /// What a producer's or a consumer's configuration says about connections: the rest is only for the one or the other,
 /// which would be warned of.
 pub(crate) fn connection(config: &ClientConfig) -> ClientConfig {
-    const ABOUT: [&str; 9] =
-        ["bootstrap", "security", "sasl", "ssl", "https", "client", "socket", "broker", "reconnect"];
-    let is_about_connections = |name: &str| {
-        ABOUT.contains(&name.split('.').next().unwrap_or_default()) || name == "enable.ssl.certificate.verification"
-    };
+    const ABOUT: [&str; 13] = [
+        "bootstrap",
+        "security",
+        "sasl",
+        "ssl",
+        "https",
+        "client",
+        "socket",
+        "broker",
+        "reconnect",
+        "api",
+        "plugin",
+        "receive",
+        "metadata",
+    ];
+    const ENABLE: [&str; 2] = ["enable.ssl.certificate.verification", "enable.sasl.oauthbearer.unsecure.jwt"];
+    let is_about_connections =
+        |name: &str| ABOUT.contains(&name.split('.').next().unwrap_or_default()) || ENABLE.contains(&name);
     let mut of_connections = ClientConfig::new();
     // The map has placeholders for passwords: the values themselves are only given one by one.
     for name in config.config_map().into_keys().filter(|name| is_about_connections(name)) {

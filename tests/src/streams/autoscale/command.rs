@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
     process::{Child, Stdio},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -73,7 +74,10 @@ impl Command {
         let pid = i32::try_from(self.child.id())?;
         // SAFETY: a signal to a child that nobody has waited for: its number is still its own.
         unsafe { libc::kill(pid, libc::SIGINT) };
-        self.child.wait()?;
+        let status = self.child.wait()?;
+        if status.signal() != Some(libc::SIGINT) && !matches!(status.code(), Some(0 | 130)) {
+            bail!("interrupted, the command has ended with {status}; it said:\n{}", self.said());
+        }
         Ok(())
     }
 }

@@ -52,7 +52,12 @@ impl Stream {
 
     /// Reads all of it: what was written, each record once after its deduplication key.
     pub fn read(&self, written: &Written) -> Result<Read> {
-        let state = self.runtime.block_on(self.scaler.state())?;
+        // The command may have been interrupted in the middle of a change.
+        let mut state = self.runtime.block_on(self.scaler.state())?;
+        while state.status != "ACTIVE" {
+            std::thread::sleep(Duration::from_millis(50));
+            state = self.runtime.block_on(self.scaler.state())?;
+        }
         if !covers_everything(&state.ranges()) {
             bail!("the open shards do not cover all hash keys");
         }

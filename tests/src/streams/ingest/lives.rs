@@ -19,7 +19,7 @@ use crate::program::{self, Said};
 /// One that gets nothing into the stream for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// It is killed while it feeds this part of its file: then it shows what it comes to when it is left alone.
-const WITHIN: f64 = 0.6;
+const WITHIN: f64 = 0.4;
 /// How often is looked whether it is time.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -148,6 +148,8 @@ impl Process {
             if let Some(status) = self.child.try_wait()? {
                 return match kill {
                     Kill::Never if status.success() => Ok(()),
+                    // What has seen the records was slow: that life came to its end before anybody knew.
+                    Kill::AfterRecords(..) if status.success() => Ok(()),
                     _ => bail!("it ended with {status}"),
                 };
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hurtig_engine::{
     record::Record,
     sink::{Committer, CommitterContext, Sink},
-    time::ManualClock,
+    time::{Clock, ManualClock, SystemClock},
 };
 use hurtig_kafka::{DeliveryGuarantee, KafkaSink, TopicSerializer};
 use hurtig_operators::{connectors::testing::SinkHarness, schema::JsonFormat};
@@ -181,4 +181,29 @@ fn what_given_up_checkpoints_leave_behind_is_bounded() {
     assert!(again * 2 > first, "{again} records, and {first} in the first epoch");
     assert_eq!(topics::committed(&kafka, "out").len() as u64, total);
     assert_eq!((harness.books.read, harness.books.written), (total, total));
+}
+
+#[test]
+fn a_time_that_the_topic_does_not_take_is_a_dead_letter_before_its_checkpoint() {
+    if left_out(&[Server::Kafka]) {
+        return;
+    }
+    let _alone = alone();
+    let kafka = Kafka::start().expect("a broker");
+    kafka.create_topic("out", 1).expect("a topic");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let now = SystemClock.now_ms();
+    let mut writer = SinkHarness::start(&sink(&kafka), "runAg1a1s0").expect("a writer");
+    writer.advance(now).expect("it is now");
+    // A meter whose clock is two hours fast; the broker takes one.
+    for (n, time) in [(0, now), (1, now + 2 * 3_600_000), (2, now + 1_000)] {
+        writer.write(Record::at(n, time)).expect("written");
+    }
+    let epoch = writer.flush().expect("flushed");
+    assert!(writer.books.balance());
+    let reasons: Vec<&str> = writer.letters.iter().map(|(.., reason)| reason.as_str()).collect();
+    assert!(matches!(reasons[..], [one] if one.contains("message.timestamp.after.max.ms")), "{reasons:?}");
+    committer(&kafka, "job", &runtime).commit(&epoch).expect("committed");
+    let there = topics::committed(&kafka, "out");
+    assert_eq!(there, ["0", "2"]);
 }

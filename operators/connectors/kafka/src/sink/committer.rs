@@ -54,6 +54,9 @@ const LOOKING: Duration = Duration::from_secs(10);
 /// After this no other try is begun. Nobody can interrupt a commit, so that whoever cancels the job waits for it.
 const ENOUGH: Duration = Duration::from_secs(60);
 
+/// librdkafka's default.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// After a try that failed; doubled each time.
 const BACKOFF: Duration = Duration::from_millis(500);
 
@@ -72,6 +75,8 @@ pub struct KafkaCommitter {
     open: Option<Open>,
     /// Somebody with the same transactional id came later: never again.
     fenced: bool,
+    /// When the last transaction was begun.
+    begun: Option<Instant>,
 }
 
 /// A producer whose transactions are initialized, and what is published.
@@ -100,7 +105,7 @@ impl From<Error> for Failed {
 
 impl KafkaCommitter {
     pub(super) fn new(commits: Commits, topics: Vec<String>, outcomes: Outcomes, ctx: CommitterContext) -> Self {
-        KafkaCommitter { commits, outcomes, topics, ctx, open: None, fenced: false }
+        KafkaCommitter { commits, outcomes, topics, ctx, open: None, fenced: false, begun: None }
     }
 
     /// Opens a producer: fences whoever was there, has open transactions decided, reads the token.
@@ -170,6 +175,7 @@ impl KafkaCommitter {
 
     /// Publishes in one transaction what is not published yet.
     fn publish(&mut self, chunks: &[(ChunkHeader, Chunk<'_>)]) -> Result<(), Failed> {
+        self.begun = Some(Instant::now());
         let Some(Open { producer, published }) = &self.open else { return Ok(()) };
         let chunks: Vec<_> = chunks.iter().filter(|(header, _)| !published.contains(header)).collect();
         if chunks.is_empty() {
@@ -269,6 +275,10 @@ impl KafkaCommitter {
         let why = why.map(|reason| format!(" ({reason})")).unwrap_or_default();
         use RDKafkaErrorCode as Code;
         match (code, severity(code)) {
+            // The coordinator fences whoever takes longer, too; the token says what has become of it.
+            (Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch, _) if self.is_overdue() => {
+                Failed::Passing(format!("{e}{why}: the transaction took longer than transaction.timeout.ms"))
+            }
             (Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch, _) => Failed::Fenced,
             (_, Severity::Final(hint)) if code != Code::Fatal => {
                 Failed::Final(Error::sink(&self.ctx.name, format!("{e}{why}; {hint}")))
@@ -280,6 +290,7 @@ impl KafkaCommitter {
             (
                 Code::MessageSizeTooLarge
                 | Code::InvalidRecord
+                | Code::InvalidTimestamp
                 | Code::UnknownPartition
                 | Code::UnknownTopic
                 | Code::UnknownTopicOrPartition,
@@ -288,11 +299,18 @@ impl KafkaCommitter {
                 &self.ctx.name,
                 format!(
                     "the topic does not take what the checkpoint holds: {e}{why}; change the topic so that it does \
-                         (max.message.bytes, partitions, cleanup.policy), and start again"
+                         (max.message.bytes, partitions, cleanup.policy, message.timestamp.*), and start again"
                 ),
             )),
             _ => Failed::Passing(format!("{e}{why}")),
         }
+    }
+
+    /// Whether the coordinator has given up the last transaction.
+    fn is_overdue(&self) -> bool {
+        let timeout = self.commits.producer.get("transaction.timeout.ms").and_then(|ms| ms.parse().ok());
+        let timeout = timeout.map_or(TRANSACTION_TIMEOUT, Duration::from_millis);
+        self.begun.is_some_and(|begun| begun.elapsed() >= timeout)
     }
 
     fn later(&self, reason: &str) -> Error {

@@ -71,7 +71,8 @@ impl DirectWriter {
     }
 
     pub fn write(&mut self, record: &ProducerRecord, mark: Mark, ctx: &mut SinkContext<'_>) -> Result<()> {
-        if let Some(reason) = self.limits.refuse(record) {
+        // Its time is the broker's to judge, which is asked at once.
+        if let Some(reason) = self.limits.refuse(record, None, 0) {
             ctx.dead_letter(mark.0, mark.1, record.raw().to_vec(), reason);
             return Ok(());
         }

@@ -66,13 +66,13 @@ impl EpochWriter {
     }
 
     pub fn write(&mut self, record: &ProducerRecord, mark: Mark, ctx: &mut SinkContext<'_>) -> Result<()> {
-        if let Some(reason) = self.limits.refuse(record) {
+        // A replay has to give the same: the time of sending would be another.
+        let time = record.timestamp.or(Some(mark.1).filter(|t| *t > 0));
+        if let Some(reason) = self.limits.refuse(record, time, ctx.now()) {
             ctx.dead_letter(mark.0, mark.1, record.raw().to_vec(), reason);
             return Ok(());
         }
         let headers = record.headers().iter().map(|(n, v)| (n.as_str(), v.as_deref()));
-        // A replay has to give the same: the time of sending would be another.
-        let time = record.timestamp.or(Some(mark.1).filter(|t| *t > 0));
         encode(&mut self.raw, record.topic(), (record.partition, time), (record.key(), record.value()), headers);
         self.records += 1;
         ctx.written(1);

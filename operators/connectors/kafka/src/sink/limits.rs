@@ -33,6 +33,8 @@ pub(super) struct Limits {
 struct TopicLimits {
     max_bytes: usize,
     compacted: bool,
+    /// How far a message's time may lie before and after the broker's, in milliseconds; none where the broker dates it.
+    times: Option<(i64, i64)>,
 }
 
 impl Limits {
@@ -78,8 +80,9 @@ impl Limits {
         self.topics.values().map(|t| t.max_bytes).min().unwrap_or(usize::MAX).min(self.max_bytes)
     }
 
-    /// Why the broker would not take this record.
-    pub fn refuse(&self, record: &ProducerRecord) -> Option<String> {
+    /// Why the broker would not take this record, which is of `time` and is written at `now` (milliseconds since 1970),
+    /// and published somewhat later.
+    pub fn refuse(&self, record: &ProducerRecord, time: Option<i64>, now: i64) -> Option<String> {
         let of_headers: usize =
             record.headers().iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len) + 10).sum();
         let size = record.key().map_or(0, <[u8]>::len) + record.value().map_or(0, <[u8]>::len) + of_headers + FRAME;
@@ -94,6 +97,22 @@ impl Limits {
         if topic.is_some_and(|t| t.compacted) && record.key().is_none() {
             return Some(format!("the message has no key, and topic '{}' is compacted by key", record.topic()));
         }
+        if let (Some(time), Some((before, after))) = (time, topic.and_then(|t| t.times)) {
+            if time > now.saturating_add(after - margin(after)) {
+                return Some(format!(
+                    "the message's time is {} ms ahead, and topic '{}' takes {after} (message.timestamp.after.max.ms)",
+                    time.saturating_sub(now),
+                    record.topic()
+                ));
+            }
+            if time < now.saturating_sub(before - margin(before)) {
+                return Some(format!(
+                    "the message's time is {} ms ago, and topic '{}' takes {before} (message.timestamp.before.max.ms)",
+                    now.saturating_sub(time),
+                    record.topic()
+                ));
+            }
+        }
         if record.topic().is_empty() || record.topic().len() > 249 {
             return Some(format!("'{}' is no topic", record.topic()));
         }
@@ -101,12 +120,21 @@ impl Limits {
     }
 }
 
+/// A broker's clock is another, and a checkpoint lies between writing and publishing.
+fn margin(most: i64) -> i64 {
+    (most / 10).min(60_000)
+}
+
 impl TopicLimits {
     fn of(entries: &[ConfigEntry]) -> Self {
         let value = |name| entries.iter().find(|e| e.name == name).and_then(|e| e.value.as_deref());
+        let most = |name| value(name).and_then(|v| v.parse().ok()).unwrap_or(i64::MAX);
+        let by_broker = value("message.timestamp.type") == Some("LogAppendTime");
         TopicLimits {
             max_bytes: value("max.message.bytes").and_then(|v| v.parse().ok()).unwrap_or(usize::MAX),
             compacted: value("cleanup.policy").is_some_and(|v| v.contains("compact")),
+            times: (!by_broker)
+                .then(|| (most("message.timestamp.before.max.ms"), most("message.timestamp.after.max.ms"))),
         }
     }
 }

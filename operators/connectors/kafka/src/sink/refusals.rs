@@ -45,7 +45,12 @@ impl ProducerContext for Refusals {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((e, _)) = result {
-            lock(&self.first).get_or_insert(e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown));
+            let code = e.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            let mut first = lock(&self.first);
+            // The innocent ones of a batch are refused too, and come before the one that is meant.
+            if first.is_none_or(|first| first == RDKafkaErrorCode::InvalidDifferentRecord) {
+                *first = Some(code);
+            }
         }
     }
 }

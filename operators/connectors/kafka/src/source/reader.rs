@@ -197,8 +197,13 @@ impl<S: KafkaDeserializationSchema> KafkaReader<S> {
                 _ => Ok(()),
             };
         }
-        let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        let reason = self.news.take_trouble().map(|(_, reason)| format!(" ({reason})")).unwrap_or_default();
+        let (trouble, reason) = self.news.take_trouble().unzip();
+        // What was told with its reason is known better: a lost connection may be called wrong credentials here.
+        let code = match error.rdkafka_error_code().unwrap_or(Code::Unknown) {
+            Code::Authentication => trouble.unwrap_or(Code::Authentication),
+            code => code,
+        };
+        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return Err(Error::source(NAME, format!("the consumer cannot go on: {error}{reason}")));
         }

@@ -117,6 +117,12 @@ impl LoadSource for SampledLoad {
                 break;
             }
         }
+        // Nothing seen is not nothing there: a busy stream's other readers leave no reads when it matters.
+        if let Some((shard, _)) = open.iter().zip(&watched).find(|(_, w)| w.time.is_zero()) {
+            let reason =
+                format!("shard {} could not be read for {:?}: its readers leave no room", shard.id, self.interval);
+            return Err(ScalingError::Service { stream: self.stream.to_string(), reason });
+        }
         let load = |(shard, w): (ShardInfo, Watched)| {
             let seconds = w.time.as_secs_f64().max(1e-3);
             ShardLoad {
