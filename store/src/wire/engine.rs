@@ -8,7 +8,9 @@ use std::{
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::{StreamExt, stream::BoxStream};
-use hurtig_timestream_sql::{Engine, Error, Result, column_info::ColumnInfo};
+use hurtig_timestream_sql::{Error, Result, column_info::ColumnInfo};
+
+use crate::queries::Queries;
 
 /// Runs Timestream's SQL.
 #[async_trait]
@@ -42,15 +44,15 @@ impl fmt::Debug for RunningQuery {
     }
 }
 
-/// The dialect's engine by itself: everything but UNLOAD, which needs somebody who writes.
+/// Everything but UNLOAD, which needs somebody who writes.
 #[async_trait]
-impl QueryEngine for Engine {
+impl QueryEngine for Queries {
     async fn prepare(&self, sql: &str) -> Result<Vec<ColumnInfo>> {
-        Ok(Engine::prepare(self, sql).await?.columns().to_vec())
+        Ok(Queries::prepare(self, sql).await?.columns().to_vec())
     }
 
     async fn start(&self, sql: &str) -> Result<RunningQuery> {
-        let prepared = Engine::prepare(self, sql).await?;
+        let prepared = Queries::prepare(self, sql).await?;
         if prepared.unload().is_some() {
             return Err(Error::validation("UNLOAD is not offered by this server"));
         }

@@ -66,7 +66,6 @@ pub struct Asked {
 }
 
 /// All of them.
-#[derive(Debug)]
 pub struct OpenQueries {
     engine: Arc<dyn QueryEngine>,
     clock: Arc<dyn Clock>,
@@ -74,6 +73,15 @@ pub struct OpenQueries {
     limits: QueryLimits,
     permits: Arc<Semaphore>,
     open: Mutex<Open>,
+}
+
+impl std::fmt::Debug for OpenQueries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenQueries")
+            .field("engine", &self.engine)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -308,11 +316,6 @@ impl OpenQueries {
         for (_, id) in ended.iter().take(ended.len().saturating_sub(self.limits.open)) {
             open.by_id.remove(id);
         }
-    }
-
-    /// How many are running or have a page to give.
-    pub fn running(&self) -> usize {
-        self.limits.open.saturating_sub(self.permits.available_permits())
     }
 
     fn is_open(&self, query: &OpenQuery) -> bool {
