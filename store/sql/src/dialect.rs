@@ -30,6 +30,11 @@ impl Dialect for TimestreamDialect {
         true
     }
 
+    // `STRUCT<a BIGINT>` as a type: what ROW becomes.
+    fn supports_struct_literal(&self) -> bool {
+        true
+    }
+
     fn supports_filter_during_aggregation(&self) -> bool {
         true
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::RecordBatch,
+    array::{RecordBatch, RecordBatchOptions},
     datatypes::{Field, Schema, SchemaRef},
 };
 use datafusion::{
@@ -17,7 +17,7 @@ use datafusion::{
         memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::RuntimeEnvBuilder,
     },
-    logical_expr::LogicalPlan,
+    logical_expr::{LogicalPlan, ScalarUDF},
     optimizer::OptimizerRule,
     physical_plan::{ExecutionPlan, execute_stream, stream::RecordBatchStreamAdapter},
     prelude::SessionConfig,
@@ -70,6 +70,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     options: EngineOptions,
     base: SessionState,
+    functions: Vec<Arc<ScalarUDF>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -132,13 +133,12 @@ impl Engine {
             .scalar_functions()
             .get_or_insert_default()
             .extend(datafusion_functions_nested::all_default_nested_functions());
-        builder.scalar_functions().get_or_insert_default().extend(functions::scalar_functions());
         builder.higher_order_functions().get_or_insert_default().extend(functions::higher_order_functions());
         builder.aggregate_functions().get_or_insert_default().extend(functions::aggregate_functions());
         let planners = builder.expr_planners().get_or_insert_default();
         planners.insert(0, Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner));
         planners.insert(0, Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner));
-        Ok(Engine { catalog, clock, options, base: builder.build() })
+        Ok(Engine { catalog, clock, options, base: builder.build(), functions: functions::scalar_functions() })
     }
 
     /// The same engine with a rule more, behind all others: who keeps the tables may know a shorter way to an answer.
@@ -209,7 +209,7 @@ impl Engine {
             Statement::Query(query) | Statement::Unload { query, .. } => query,
             _ => return Err(Error::validation("not a query")),
         };
-        let names = rewrite::rewrite(&mut query, written)?;
+        let rewrite::Rewritten { names, has_lambdas } = rewrite::rewrite(&mut query, written)?;
 
         let catalog = MemoryCatalogProvider::new();
         let mut registered = std::collections::HashMap::new();
@@ -230,7 +230,7 @@ impl Engine {
                 schema.register_table(key.1, provider).map_err(|e| Error::of_planning(e, limit))?;
             }
         }
-        let state = self.state(catalog, spelling)?;
+        let state = self.state(catalog, spelling, has_lambdas)?;
         let statement = parser::Statement::Statement(Box::new(ast::Statement::Query(query)));
         let plan = state.statement_to_plan(statement).await.map_err(|e| Error::of_planning(e, limit))?;
         let plan = state.optimize(&plan).map_err(|e| Error::of_planning(e, limit))?;
@@ -247,7 +247,7 @@ impl Engine {
     }
 
     /// What one query plans and runs in: its tables, its memory, its time.
-    fn state(&self, catalog: MemoryCatalogProvider, spelling: Spelling) -> Result<SessionState> {
+    fn state(&self, catalog: MemoryCatalogProvider, spelling: Spelling, has_lambdas: bool) -> Result<SessionState> {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         // The error of the one says which of the operators have how much.
@@ -262,7 +262,18 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_catalog_list(Arc::new(catalogs))
             .with_relation_planners(vec![Arc::new(UnnestPlanner { spelling })]);
-        builder.scalar_functions().get_or_insert_default().extend([functions::now(now), functions::ago(now)]);
+        // Ours come last, and here: the state that is there gives its functions in any order, and some of DataFusion's
+        // have aliases (`date_format`) that mean something else.
+        let scalars = builder.scalar_functions().get_or_insert_default();
+        scalars.extend(self.functions.iter().cloned());
+        scalars.extend([functions::now(now), functions::ago(now)]);
+        if has_lambdas {
+            // This rule puts a projection upon another one without counting a lambda's parameters anew, which come
+            // behind the input's columns. The logical plan's projections were merged before.
+            let mut rules = self.base.physical_optimizers().to_vec();
+            rules.retain(|rule| rule.name() != "ProjectionPushdown");
+            builder = builder.with_physical_optimizer_rules(rules);
+        }
         Ok(builder.build())
     }
 }
@@ -338,7 +349,11 @@ fn renamed(stream: SendableRecordBatchStream, names: &[String]) -> SendableRecor
         .collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let to = schema.clone();
-    let batches = stream.map(move |batch| batch.and_then(|batch| Ok(batch.with_schema(to.clone())?)));
+    let batches = stream.map(move |batch| {
+        let batch = batch?;
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(to.clone(), batch.columns().to_vec(), &rows)?)
+    });
     Box::pin(RecordBatchStreamAdapter::new(schema, batches))
 }
 

@@ -17,15 +17,22 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result};
 
-/// Rewrites a query. Returns its columns' names where they are known before it is planned.
-pub(crate) fn rewrite(query: &mut Query, written: &Query) -> Result<Option<Vec<String>>> {
+/// What a rewritten query is known to be.
+pub(crate) struct Rewritten {
+    /// Its columns' names, where they are known before it is planned.
+    pub names: Option<Vec<String>>,
+    pub has_lambdas: bool,
+}
+
+/// Rewrites a query; `written` is the same one, with its names as they were written.
+pub(crate) fn rewrite(query: &mut Query, written: &Query) -> Result<Rewritten> {
     let names = output_names(query, written);
     if let Some(select) = first_select(&mut query.body) {
         tell_apart(select);
     }
-    let mut rewriter = Rewriter { lambdas: Vec::new() };
+    let mut rewriter = Rewriter { lambdas: Vec::new(), has_lambdas: false };
     match query.visit(&mut rewriter) {
-        ControlFlow::Continue(()) => Ok(names),
+        ControlFlow::Continue(()) => Ok(Rewritten { names, has_lambdas: rewriter.has_lambdas }),
         ControlFlow::Break(error) => Err(error),
     }
 }
@@ -87,6 +94,7 @@ fn tell_apart(select: &mut Select) {
 struct Rewriter {
     /// The parameters of the lambdas around.
     lambdas: Vec<Vec<String>>,
+    has_lambdas: bool,
 }
 
 impl VisitorMut for Rewriter {
@@ -107,6 +115,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         if let Expr::Lambda(lambda) = expr {
+            self.has_lambdas = true;
             self.lambdas.push(parameters(lambda));
         }
         ControlFlow::Continue(())

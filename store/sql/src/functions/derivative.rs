@@ -51,7 +51,7 @@ fn derivative(args: &ScalarFunctionArgs, keep: fn(f64) -> bool) -> Result<ArrayR
         let per = interval::step(per.value(row))? as f64;
         let (times, values) = known(series.times, &doubles, points);
         for (time, value) in times.windows(2).zip(values.windows(2)) {
-            let rate = (value[1] - value[0]) / (time[1] - time[0]) as f64 * per;
+            let rate = (value[1] - value[0]) * per / (time[1] - time[0]) as f64;
             if keep(rate) {
                 builder.times.push(time[1]);
                 rates.push(rate);

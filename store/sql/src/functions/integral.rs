@@ -51,7 +51,7 @@ fn integral(args: &ScalarFunctionArgs) -> Result<ArrayRef> {
             Ok(series.row(row).map(|points| {
                 let (times, values) = known(series.times, &doubles, points);
                 let parts = times.windows(2).zip(values.windows(2));
-                parts.map(|(t, v)| (v[0] + v[1]) / 2.0 * ((t[1] - t[0]) as f64 / per)).sum::<f64>()
+                parts.map(|(t, v)| (v[0] + v[1]) / 2.0 * ((t[1] - t[0]) as f64 / per)).fold(0.0, |sum, part| sum + part)
             }))
         })
         .collect::<Result<Float64Array>>()?;

@@ -142,7 +142,7 @@ async fn errors_say_where_and_what() {
         ("SELECT * FROM nope.DevOps", "line 1:15: Database 'nope' does not exist"),
         ("SELECT * FROM DevOps", "line 1:15: Database must be specified"),
         ("SELECT foo(1)", "Function foo not registered"),
-        ("SELECT FROM", "line 1:"),
+        ("SELECT FROM", "Expected an expression, found: FROM"),
         ("", "empty"),
         ("SELECT 1 SELECT", "line 1:10"),
         ("SELECT 1.5h", "line 1:8: a duration is a whole number"),
