@@ -59,7 +59,8 @@ proptest! {
                     for pair in points.windows(2) {
                         let between = &values[(pair[0].0 - first) as usize..=(pair[1].0 - first) as usize];
                         let rises = pair[0].1 <= pair[1].1;
-                        prop_assert!(between.windows(2).all(|w| if rises { w[0] <= w[1] + 1e-9 } else { w[0] >= w[1] - 1e-9 }));
+                        let ordered = |w: &[f64]| (w[0] - w[1]) * if rises { 1.0 } else { -1.0 } <= 1e-9;
+                        prop_assert!(between.windows(2).all(ordered));
                     }
                 }
             }
