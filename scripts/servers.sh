@@ -19,6 +19,7 @@ kafka=4.1.2
 apicurio=2.6.13.Final
 ministack=1.5.33
 kinesis_agg=1.2.3
+boto3=1.44.8
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hurtig
 directory() { # NAME
@@ -27,7 +28,7 @@ directory() { # NAME
         kafka) echo "$cache/kafka-$kafka" ;;
         registry) echo "$cache/apicurio-$apicurio" ;;
         ministack) echo "$cache/ministack-$ministack" ;;
-        python) echo "$cache/python-$kinesis_agg" ;;
+        python) echo "$cache/python-$kinesis_agg-$boto3" ;;
         *) die "there is no server '$1': kinesis, kafka, registry, ministack or python" ;;
     esac
 }
@@ -86,10 +87,10 @@ install_ministack() { # DIR
     virtual_environment "$1" "ministack==$ministack"
 }
 
-# What others have written in Python, for the tests to compare with: the KPL's format.
+# What others have written in Python, for the tests to compare with: the KPL's format, AWS's own client.
 install_python() { # DIR
     has_python || install_packages "Python with venv is" python || return
-    virtual_environment "$1" "aws_kinesis_agg==$kinesis_agg" six # which it forgets to ask for
+    virtual_environment "$1" "aws_kinesis_agg==$kinesis_agg" six "boto3==$boto3" # it forgets to ask for six
 }
 
 virtual_environment() { # DIR PACKAGE...

@@ -33,6 +33,8 @@ mod query;
 mod registry;
 mod run;
 mod signals;
+#[cfg(feature = "store")]
+mod store;
 #[cfg(feature = "kinesis")]
 mod stream;
 mod summary;
@@ -97,6 +99,9 @@ enum Command {
     /// Look at Kinesis data streams, scale them, simulate how they scale
     #[cfg(feature = "kinesis")]
     Stream(stream::StreamCommand),
+    /// Serve the embedded time-series store
+    #[cfg(feature = "store")]
+    Store(store::StoreCommand),
     /// Ask with SQL for what a job has written
     #[cfg(feature = "sql")]
     Query(query::QueryCommand),
@@ -187,6 +192,8 @@ fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Cancel(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "kinesis")]
         Command::Stream(command) => command.run().map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "store")]
+        Command::Store(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "sql")]
         Command::Query(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
@@ -290,6 +297,8 @@ mod tests {
             "hurtig stream autoscale readings --target 70% --min 10 --max 80 --json",
             #[cfg(feature = "kinesis")]
             "hurtig stream simulate --load talk --picture talk.svg",
+            #[cfg(feature = "store")]
+            "hurtig store serve --dir d --listen 127.0.0.1:0 --table meters/readings --json",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }

@@ -327,7 +327,7 @@ fn absolute(path: &Path) -> std::path::PathBuf {
 }
 
 /// `HURTIG_LOG` says what is logged, as `RUST_LOG` elsewhere.
-fn log_to_stderr() {
+pub(super) fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HURTIG_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     // A job's own binary may have its own.

@@ -18,6 +18,7 @@ mod running;
 mod s3;
 mod servers;
 mod state_size;
+mod store_wire;
 mod streams;
 mod support;
 mod unavailable;

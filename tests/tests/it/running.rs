@@ -63,6 +63,13 @@ impl Running {
         assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        // SAFETY: sends a signal to a child that was not waited for yet; there is no other effect.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "{}", std::io::Error::last_os_error());
+    }
+
     /// Waits until something is so that no event tells.
     #[allow(clippy::disallowed_methods, reason = "a driver: other processes live by the wall clock")]
     pub fn until(&mut self, what: &str, mut so: impl FnMut() -> bool) {

@@ -1,0 +1,255 @@
+"""boto3's own client against `hurtig store serve`: client.py URL. Ends with "ok", or with what was not as it should be."""
+
+import sys
+import time
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+there = dict(
+    endpoint_url=sys.argv[1],
+    region_name="us-east-1",
+    aws_access_key_id="any",
+    aws_secret_access_key="any",
+    config=Config(retries={"max_attempts": 1}, read_timeout=120),
+)
+write = boto3.client("timestream-write", **there)
+query = boto3.client("timestream-query", **there)
+now = int(time.time() * 1000)
+
+
+def same(got, wanted):
+    assert got == wanted, f"{got!r} is not {wanted!r}"
+
+
+def fails(kind, words, call, **arguments):
+    try:
+        call(**arguments)
+    except kind as e:
+        assert words in e.response["Error"]["Message"], e.response
+        return e.response
+    raise AssertionError(f"{kind.__name__} was not raised for {arguments}")
+
+
+def record(meter, value="1.5", at=now, **more):
+    return {
+        "Dimensions": [{"Name": "meter", "Value": meter}],
+        "MeasureName": "kw",
+        "MeasureValue": value,
+        "Time": str(at),
+        **more,
+    }
+
+
+def put(*records, table="readings", **more):
+    return write.write_records(DatabaseName="meters", TableName=table, Records=list(records), **more)["RecordsIngested"]
+
+
+def rejected(*records, **more):
+    try:
+        put(*records, **more)
+    except write.exceptions.RejectedRecordsException as e:
+        same(e.response["ResponseMetadata"]["HTTPStatusCode"], 419)
+        return [(r["RecordIndex"], r["Reason"], r.get("ExistingVersion")) for r in e.response["RejectedRecords"]]
+    raise AssertionError(f"nothing was rejected of {records}")
+
+
+def rows(sql, **more):
+    pages = query.get_paginator("query").paginate(QueryString=sql, **more)
+    return [[d.get("ScalarValue") for d in row["Data"]] for page in pages for row in page["Rows"]]
+
+
+def catalog():
+    same(write.describe_endpoints()["Endpoints"][0]["Address"], sys.argv[1].split("//")[1])
+    made = write.create_database(DatabaseName="meters", Tags=[{"Key": "a", "Value": "1"}])["Database"]
+    same((made["DatabaseName"], made["TableCount"]), ("meters", 0))
+    assert abs(made["CreationTime"].timestamp() - now / 1000) < 3600, made
+    fails(write.exceptions.ConflictException, "already exists", write.create_database, DatabaseName="meters")
+    fails(write.exceptions.ResourceNotFoundException, "does not exist", write.describe_database, DatabaseName="nowhere")
+    fails(write.exceptions.ValidationException, "cannot be the name", write.create_database, DatabaseName="ab")
+    table = write.create_table(
+        DatabaseName="meters",
+        TableName="readings",
+        RetentionProperties={"MemoryStoreRetentionPeriodInHours": 24, "MagneticStoreRetentionPeriodInDays": 7},
+    )["Table"]
+    same(table["TableStatus"], "ACTIVE")
+    same(table["Schema"], {"CompositePartitionKey": [{"Type": "MEASURE"}]})
+    same(table["MagneticStoreWriteProperties"], {"EnableMagneticStoreWrites": False})
+    fails(
+        write.exceptions.ResourceNotFoundException, "nowhere", write.create_table, DatabaseName="nowhere", TableName="abc"
+    )
+    changed = write.update_table(
+        DatabaseName="meters", TableName="readings", MagneticStoreWriteProperties={"EnableMagneticStoreWrites": True}
+    )["Table"]
+    same(changed["MagneticStoreWriteProperties"], {"EnableMagneticStoreWrites": True})
+    same(changed["RetentionProperties"]["MemoryStoreRetentionPeriodInHours"], 24)
+
+    # Lists, in pages.
+    for i in range(25):
+        write.create_table(DatabaseName="meters", TableName=f"t{i:03}")
+    first = write.list_tables(DatabaseName="meters", MaxResults=10)
+    same(len(first["Tables"]), 10)
+    second = write.list_tables(DatabaseName="meters", MaxResults=20, NextToken=first["NextToken"])
+    assert "NextToken" not in second, second
+    names = [t["TableName"] for t in first["Tables"] + second["Tables"]]
+    same(names, sorted(["readings"] + [f"t{i:03}" for i in range(25)]))
+    fails(write.exceptions.ValidationException, "pagination", write.list_tables, DatabaseName="meters", NextToken="?")
+    for i in range(25):
+        write.delete_table(DatabaseName="meters", TableName=f"t{i:03}")
+    same(write.describe_database(DatabaseName="meters")["Database"]["TableCount"], 1)
+    fails(write.exceptions.ValidationException, "has tables", write.delete_database, DatabaseName="meters")
+    same([d["DatabaseName"] for d in write.list_databases()["Databases"]], ["meters"])
+
+    # Tags.
+    arn = made["Arn"]
+    tags = lambda arn: {t["Key"]: t["Value"] for t in write.list_tags_for_resource(ResourceARN=arn)["Tags"]}
+    same(tags(arn), {"a": "1"})
+    write.tag_resource(ResourceARN=arn, Tags=[{"Key": "a", "Value": "2"}, {"Key": "b", "Value": ""}])
+    same(tags(arn), {"a": "2", "b": ""})
+    write.untag_resource(ResourceARN=arn, TagKeys=["a"])
+    same(tags(arn), {"b": ""})
+    same(tags(table["Arn"]), {})
+    fails(write.exceptions.ResourceNotFoundException, "nowhere", tags, arn=arn.replace("meters", "nowhere"))
+
+    # What is not offered says so.
+    fails(write.exceptions.ValidationException, "Batch load", write.list_batch_load_tasks)
+    fails(query.exceptions.ValidationException, "Scheduled queries", query.list_scheduled_queries)
+    query.update_account_settings(MaxQueryTCU=8)
+    same(query.describe_account_settings()["MaxQueryTCU"], 8)
+
+
+def records():
+    multi = {
+        "MeasureName": "all",
+        "MeasureValueType": "MULTI",
+        "MeasureValues": [
+            {"Name": "d", "Value": "0.1", "Type": "DOUBLE"},
+            {"Name": "i", "Value": "9007199254740993", "Type": "BIGINT"},
+            {"Name": "s", "Value": "kWh", "Type": "VARCHAR"},
+            {"Name": "b", "Value": "true", "Type": "BOOLEAN"},
+            {"Name": "t", "Value": "1700000000", "Type": "TIMESTAMP"},
+        ],
+    }
+    common = {"Dimensions": [{"Name": "region", "Value": "north"}], "Time": str(now // 1000), "TimeUnit": "SECONDS"}
+    own = {"Dimensions": [{"Name": "meter", "Value": "m-multi"}], **multi}
+    same(put(own, CommonAttributes=common), {"Total": 1, "MemoryStore": 1, "MagneticStore": 0})
+    same(
+        rows("SELECT d, i, s, b, t, region FROM meters.readings WHERE meter = 'm-multi'"),
+        [["0.1", "9007199254740993", "kWh", "true", "2023-11-14 22:13:20.000000000", "north"]],
+    )
+    # Two days old: the magnetic store.
+    old = now - 2 * 86_400_000
+    same(put(record("m-old", at=old)), {"Total": 1, "MemoryStore": 0, "MagneticStore": 1})
+
+    # Versions.
+    same(put(record("m-v", "1", Version=5))["Total"], 1)
+    same(put(record("m-v", "1", Version=5))["Total"], 1)
+    same(put(record("m-v", "1", Version=7))["Total"], 1)
+    same(put(record("m-v", "2", Version=8))["Total"], 1)
+    same(rows("SELECT measure_value::double FROM meters.readings WHERE meter = 'm-v'"), [["2.0"]])
+    outside, ahead = now - 30 * 86_400_000, now + 3_600_000
+    got = rejected(
+        record("m-v", "3", Version=8),
+        record("m-new"),
+        record("m-v", "2", Version=2),
+        record("m-past", at=outside),
+        record("m-future", at=ahead),
+        record("m-type", "x", MeasureValueType="VARCHAR", MeasureName="ts_reserved"),
+        record("", "1"),
+    )
+    same([(i, v) for i, _, v in got], [(0, 8), (2, 8), (3, None), (4, None), (5, None), (6, None)])
+    for (_, reason, _), words in zip(
+        got,
+        [
+            "A record already exists with the same time, dimensions, measure name, and record version. A higher record",
+            "The record version 2 is lower than the existing version 8. A higher version is required",
+            "The record timestamp is outside the time range",
+            "The record timestamp is outside the time range",
+            "reserved",
+            "empty",
+        ],
+    ):
+        assert words in reason, (words, reason)
+    # What was not rejected is there.
+    same(rows("SELECT count(*) FROM meters.readings WHERE meter = 'm-new'"), [["1"]])
+
+    # What cannot be right is refused as a whole.
+    invalid = write.exceptions.ValidationException
+    before = rows("SELECT count(*) FROM meters.readings")
+    for words, wrong in [
+        ("is no DOUBLE", record("m", "NaN")),
+        ("is no DOUBLE", record("m", "-0.0")),
+        ("is no BIGINT", record("m", "1.5", MeasureValueType="BIGINT")),
+        ("is no BOOLEAN", record("m", "yes", MeasureValueType="BOOLEAN")),
+        ("TIMESTAMP is an invalid measure value type", record("m", "1", MeasureValueType="TIMESTAMP")),
+        ("is no number", record("m", at="soon")),
+        ("not 1 or greater", record("m", Version=0)),
+        ("must have MeasureValues only", {**multi, **record("m"), "MeasureValueType": "MULTI"}),
+        ("failed to satisfy constraint", record("m", TimeUnit="DAYS")),
+    ]:
+        fails(invalid, words, lambda: put(record("m-good"), wrong))
+    overlap = {"Dimensions": [{"Name": "meter", "Value": "other"}]}
+    fails(invalid, "overlap", lambda: put(record("m"), CommonAttributes=overlap))
+    fails(ClientError, "less than or equal to 100", lambda: put(*[record(f"m-{i}") for i in range(101)]))
+    same(rows("SELECT count(*) FROM meters.readings"), before)
+    fails(write.exceptions.ResourceNotFoundException, "nothing", lambda: put(record("m"), table="nothing"))
+
+    # A partition key that is required.
+    key = {"Type": "DIMENSION", "Name": "site", "EnforcementInRecord": "REQUIRED"}
+    write.create_table(DatabaseName="meters", TableName="sites", Schema={"CompositePartitionKey": [key]})
+    same(
+        write.describe_table(DatabaseName="meters", TableName="sites")["Table"]["Schema"]["CompositePartitionKey"], [key]
+    )
+    site = record("m")
+    site["Dimensions"] = site["Dimensions"] + [{"Name": "site", "Value": "s"}]
+    got = rejected(record("m"), site, table="sites")
+    assert [i for i, _, _ in got] == [0] and "site" in got[0][1], got
+    same(rows("SELECT count(*) FROM meters.sites"), [["1"]])
+
+
+def queries():
+    write.create_table(DatabaseName="meters", TableName="many")
+    for i in range(0, 2500, 100):
+        put(*[record(f"m-{n:05}", str(n)) for n in range(i, i + 100)], table="many")
+    sql = "SELECT meter, measure_value::double FROM meters.many ORDER BY meter"
+    got = rows(sql, PaginationConfig={"PageSize": 1000})
+    same([float(v) for _, v in got], [float(n) for n in range(2500)])
+    first = query.query(QueryString=sql, MaxRows=10)
+    same((len(first["Rows"]), [c["Name"] for c in first["ColumnInfo"]]), (10, ["meter", "measure_value::double"]))
+    again = query.query(QueryString=sql, NextToken=first["NextToken"], MaxRows=10)
+    same(again["Rows"][0]["Data"][0]["ScalarValue"], "m-00010")
+    # An answer that was lost can be asked for again.
+    repeated = query.query(QueryString=sql, NextToken=first["NextToken"], MaxRows=10)
+    same(repeated["Rows"], again["Rows"])
+    invalid = query.exceptions.ValidationException
+    fails(
+        invalid, "Invalid pagination token", query.query, QueryString="SELECT 1", NextToken=again["NextToken"], MaxRows=10
+    )
+    fails(invalid, "Invalid pagination token", query.query, QueryString=sql, NextToken="bm9uZTox")
+    assert "cancelled" in query.cancel_query(QueryId=first["QueryId"])["CancellationMessage"]
+    assert "before" in query.cancel_query(QueryId=first["QueryId"])["CancellationMessage"]
+    fails(invalid, "Invalid pagination token", query.query, QueryString=sql, NextToken=again["NextToken"])
+    fails(invalid, "does not run", query.cancel_query, QueryId="none")
+    # The same client token is the same query.
+    token = "t" * 32
+    once = query.query(QueryString=sql, ClientToken=token, MaxRows=10)
+    same(query.query(QueryString=sql, ClientToken=token, MaxRows=10)["QueryId"], once["QueryId"])
+    fails(invalid, "another QueryString", query.query, QueryString="SELECT 2", ClientToken=token)
+    one = query.query(QueryString="SELECT 1")
+    same(one["Rows"][0]["Data"][0]["ScalarValue"], "1")
+    same(one["QueryStatus"]["ProgressPercentage"], 100.0)
+    fails(invalid, "line 1:", query.query, QueryString="SELECT * FROM meters.nothing")
+    prepared = query.prepare_query(QueryString="SELECT meter FROM meters.many")
+    same(prepared["Columns"], [{"Name": "meter", "Type": {"ScalarType": "VARCHAR"}}])
+    # A page is at most 1 MB.
+    wide = "SELECT meter, rpad('x', 2000, 'x') AS pad FROM meters.many"
+    pages = list(query.get_paginator("query").paginate(QueryString=wide))
+    assert len(pages) >= 5, len(pages)
+    same(sum(len(p["Rows"]) for p in pages), 2500)
+
+
+catalog()
+records()
+queries()
+print("ok")
