@@ -1,5 +1,5 @@
 //! The crate's tests without a server: lines, and what the answers of InfluxDB 1, 2, 3 and QuestDB make of a batch. The
-//! answers are as their sources write them.
+//! answers are InfluxDB 3's as its source writes them, and the others' as they are known: none of them was asked.
 
 use std::{sync::Mutex, time::Duration};
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::client::{Closing, Context, Severity, severity};
 
-/// How long the first question waits; each next one twice as long: a broker may be slow, and its answer counts.
+/// How long a question waits; after one that was not answered in time twice as long: a broker may be slow.
 const TURN: Duration = Duration::from_secs(1);
 
 /// After a question that came back at once.
@@ -55,9 +55,12 @@ pub(crate) fn metadata(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let answer = client.fetch_metadata(topic, turn.min(left.max(PAUSE)));
-        turn *= 2;
         match &answer {
-            Err(e) if is_silence(e) => {}
+            Err(e) if e.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut) => {
+                turn = (turn * 2).min(timeout);
+            }
+            // It is away, or does not let anybody in, which is only told between two questions.
+            Err(e) if is_silence(e) => turn = TURN,
             _ => return answer,
         }
         serve(client);
