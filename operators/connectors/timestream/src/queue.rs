@@ -80,7 +80,7 @@ impl Queue {
         self.pushed += 1;
         let lane = self.lane(route);
         lane.items.push_back((number, item));
-        lane.items.len() % max_batch == 0
+        lane.items.len().is_multiple_of(max_batch)
     }
 
     /// What has come so far goes without waiting for more.
