@@ -137,11 +137,7 @@ fn types_in_casts(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
                 };
                 open.push(paren);
             }
-            Token::RParen => {
-                if open.pop() == Some(Paren::Angle) {
-                    token.token = Token::Gt;
-                }
-            }
+            Token::RParen if open.pop() == Some(Paren::Angle) => token.token = Token::Gt,
             _ => {}
         }
         previous = Keyword::NoKeyword;

@@ -37,7 +37,7 @@ pub async fn deliver<T: Transport>(
 ) -> Result<Vec<Option<Refusal>>, String> {
     let mut refusals: Vec<Option<Refusal>> = vec![None; items.len()];
     // From the last to the first, so that the first goes first.
-    let mut parts = Vec::from([0..items.len()]);
+    let mut parts: Vec<_> = std::iter::once(0..items.len()).collect();
     while let Some(part) = parts.pop() {
         let Some(sent) = items.get(part.clone()).filter(|sent| !sent.is_empty()) else { continue };
         let mut refuse = |at: usize, reason: String| {

@@ -16,15 +16,15 @@ use crate::{interval, series::TIMESTAMP};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
-        columnar("from_seconds", one_integer, |_| Ok(TIMESTAMP), |a| from::<1_000_000_000>(a)),
-        columnar("from_milliseconds", one_integer, |_| Ok(TIMESTAMP), |a| from::<1_000_000>(a)),
-        columnar("from_microseconds", one_integer, |_| Ok(TIMESTAMP), |a| from::<1_000>(a)),
-        columnar("from_nanoseconds", one_integer, |_| Ok(TIMESTAMP), |a| from::<1>(a)),
+        columnar("from_seconds", one_integer, |_| Ok(TIMESTAMP), from::<1_000_000_000>),
+        columnar("from_milliseconds", one_integer, |_| Ok(TIMESTAMP), from::<1_000_000>),
+        columnar("from_microseconds", one_integer, |_| Ok(TIMESTAMP), from::<1_000>),
+        columnar("from_nanoseconds", one_integer, |_| Ok(TIMESTAMP), from::<1>),
         columnar("from_unixtime", one_double, |_| Ok(TIMESTAMP), from_unixtime),
-        columnar("to_seconds", time_or_interval, |_| Ok(DataType::Int64), |a| to::<1_000_000_000>(a)),
-        columnar("to_milliseconds", time_or_interval, |_| Ok(DataType::Int64), |a| to::<1_000_000>(a)),
-        columnar("to_microseconds", time_or_interval, |_| Ok(DataType::Int64), |a| to::<1_000>(a)),
-        columnar("to_nanoseconds", time_or_interval, |_| Ok(DataType::Int64), |a| to::<1>(a)),
+        columnar("to_seconds", time_or_interval, |_| Ok(DataType::Int64), to::<1_000_000_000>),
+        columnar("to_milliseconds", time_or_interval, |_| Ok(DataType::Int64), to::<1_000_000>),
+        columnar("to_microseconds", time_or_interval, |_| Ok(DataType::Int64), to::<1_000>),
+        columnar("to_nanoseconds", time_or_interval, |_| Ok(DataType::Int64), to::<1>),
         columnar("to_unixtime", one_time, |_| Ok(DataType::Float64), to_unixtime),
     ]
 }
