@@ -169,7 +169,7 @@ async fn ask(store: &Store, name: &str, sql: &str) -> Result<()> {
 
 fn proc_field(file: &str, name: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().nth(0)?.parse().ok())
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }
 
 fn peak_mebibytes() -> u64 {

@@ -28,7 +28,7 @@ proptest! {
             for _ in 0..random.random_range(0..20_u64).min(600 - pushed) {
                 let time = random.random_range(0..3);
                 let item = item(pushed, random.random_range(0..meters), random.random_range(0..3), time);
-                let route = if item.identity % 5 == 0 { Route::Magnetic } else { Route::Memory };
+                let route = if item.identity.is_multiple_of(5) { Route::Magnetic } else { Route::Memory };
                 queue.push(route, item);
                 pushed += 1;
             }
