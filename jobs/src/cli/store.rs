@@ -28,7 +28,7 @@ enum Command {
 const SERVE: &str = "\
 Give any AWS SDK the printed URL as its endpoint, for timestream-write and for timestream-query:
 
-  import boto3
+  import boto3, time
   there = dict(endpoint_url='http://127.0.0.1:8086', region_name='us-east-1',
                aws_access_key_id='any', aws_secret_access_key='any')
   write = boto3.client('timestream-write', **there)
