@@ -294,9 +294,14 @@ async fn a_subscription_is_passed_on_and_not_taken_too_soon() {
     // From now on every event is the last.
     proxy.update(|faults| faults.cut_after = 1.0);
     proxy.update(|faults| faults.limits = None);
-    let mut cut = subscribe().await.expect("an answer");
-    while let Ok(chunk) = cut.chunk().await {
-        assert!(chunk.is_some(), "it has ended in good order");
+    // The cut may come before the client has seen the answer's head.
+    match subscribe().await {
+        Ok(mut cut) => {
+            while let Ok(chunk) = cut.chunk().await {
+                assert!(chunk.is_some(), "it has ended in good order");
+            }
+        }
+        Err(e) => assert!(e.is_request(), "{e:?}"),
     }
     assert_eq!(proxy.counters().cut_after, 1);
 }
