@@ -1,16 +1,12 @@
 //! One batch until every line of it has its answer: again what may pass, without the lines that are refused, in halves
 //! where the server does not say which.
 
-use std::{
-    future::Future,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
-use hurtig_engine::metrics::Gauge;
+use hurtig_async_sink::{Answers, Batch, Counts, Destination};
 
-use crate::answer::Failure;
+use crate::{answer::Failure, error::Error, queue::LineBatch};
 
 /// Sends lines to one place.
 pub trait Transport: Send + Sync + 'static {
@@ -18,23 +14,43 @@ pub trait Transport: Send + Sync + 'static {
     fn write(&self, lines: &[&[u8]]) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// What the deliveries of a sink share.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Requests sent.
-    pub requests: Gauge,
-    /// Requests that were sent again, throttled ones included.
-    pub retries: Gauge,
-    /// Requests that were told to wait (429, 503).
-    pub throttled: Gauge,
-    /// Lines that were refused.
-    pub rejected: Gauge,
-    /// Batches that were refused without a word on which line, and sent in halves.
-    pub split: Gauge,
-    /// Somebody has answered.
-    pub(crate) answered: AtomicBool,
-    /// An outage is said once, not with every request.
-    pub(crate) complained: AtomicBool,
+/// Sends to one place.
+pub(crate) struct Delivery<T> {
+    pub transport: T,
+    /// For messages.
+    pub url: String,
+    pub backoff: ExponentialBuilder,
+    /// Of the jitter.
+    pub seed: u64,
+    pub counts: Arc<Counts>,
+}
+
+impl<T: Transport> Destination<LineBatch> for Delivery<T> {
+    type Refusal = String;
+
+    async fn deliver(&self, batch: &LineBatch) -> Answers<String> {
+        let backoff = self.backoff.with_jitter().with_jitter_seed(self.seed.wrapping_add(batch.number()));
+        let lines: Vec<&[u8]> = batch.items.iter().map(|item| item.line.as_slice()).collect();
+        let answers = deliver(&self.transport, &lines, backoff, &self.counts).await;
+        answers.map_err(|failure| self.the_end(failure).to_string())
+    }
+}
+
+impl<T> Delivery<T> {
+    fn the_end(&self, failure: Failure) -> Error {
+        let url = self.url.clone();
+        match failure {
+            Failure::Final { status, words: reason } => {
+                let what_to_do = match status {
+                    401 | 403 => "check the token, and that it may write there",
+                    404 => "create the database or bucket, or check its name, the organization and the URL",
+                    _ => "check the URL and the options",
+                };
+                Error::Refused { url, status, reason, what_to_do }
+            }
+            other => Error::Unreachable { url, reason: other.words().to_owned(), seconds: START.as_secs() },
+        }
+    }
 }
 
 /// Until somebody has answered for the first time, it is a mistake in the set-up; afterwards it is an outage.
@@ -103,7 +119,7 @@ async fn send<T: Transport>(
     };
     let answer = attempt
         .retry(backoff.without_max_times())
-        .when(|failure| failure.is_passing() && (counts.answered.load(Relaxed) || start.elapsed() < START))
+        .when(|failure| failure.is_passing() && (counts.has_answered() || start.elapsed() < START))
         .adjust(|failure, wait| match failure {
             // Not before it says, and not all at once then.
             Failure::Busy { retry_after: Some(after), .. } => Some(*after + wait.unwrap_or_default()),
@@ -112,16 +128,15 @@ async fn send<T: Transport>(
         .notify(|failure, _| {
             counts.retries.add(1);
             if matches!(failure, Failure::Busy { .. }) {
-                counts.answered.store(true, Relaxed);
+                counts.note_answer();
                 counts.throttled.add(1);
-            } else if !counts.complained.swap(true, Relaxed) {
-                tracing::warn!("InfluxDB: {}; trying again until it succeeds", failure.words());
+            } else {
+                counts.complain(&format!("InfluxDB: {}", failure.words()));
             }
         })
         .await;
     if !matches!(&answer, Err(failure) if failure.is_passing()) {
-        counts.answered.store(true, Relaxed);
-        counts.complained.store(false, Relaxed);
+        counts.note_answer();
     }
     answer
 }

@@ -35,12 +35,6 @@ pub enum Error {
         /// For how long it was tried.
         seconds: u64,
     },
-    /// A request's future ended without an answer, so that its lines cannot be accounted for.
-    #[error("{url}: the sending task ended by a panic, which the log has")]
-    Panicked {
-        /// Where it was written to.
-        url: String,
-    },
 }
 
 impl From<Error> for hurtig_engine::error::Error {

@@ -30,15 +30,12 @@ pub mod answer;
 mod api;
 mod builder;
 pub mod delivery;
-mod driver;
 mod error;
 mod http;
 pub mod line;
-mod metrics;
 pub mod point;
 pub mod queue;
 mod schema;
-mod waiting;
 mod writer;
 
 pub use answer::Failure;

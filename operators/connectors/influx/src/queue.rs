@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use foldhash::HashSet;
+use hurtig_async_sink::{Batch, BatchQueue};
 
 /// A line on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +21,8 @@ pub struct Item {
 
 /// What goes in one request.
 #[derive(Debug)]
-pub struct Batch {
-    /// Counted from 0.
-    pub number: u64,
+pub struct LineBatch {
+    number: u64,
     /// Its lines.
     pub items: Vec<Item>,
 }
@@ -77,13 +77,29 @@ impl Queue {
         !was_full && self.is_full()
     }
 
-    /// What has come so far goes without waiting for more.
-    pub fn force(&mut self) {
+    /// Lines that wait to be sent.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= self.limits.lines || self.bytes >= self.limits.bytes
+    }
+}
+
+impl BatchQueue for Queue {
+    type Batch = LineBatch;
+
+    fn force(&mut self) {
         self.due_before = self.pushed;
     }
 
-    /// The next batch that may be sent now. [`answered`](Self::answered) when it is.
-    pub fn next_batch(&mut self) -> Option<Batch> {
+    fn next_batch(&mut self) -> Option<LineBatch> {
         let oldest_is_due = self.items.front().is_some_and(|(number, _)| *number < self.due_before);
         if self.in_flight >= self.limits.in_flight || !(oldest_is_due || self.is_full()) {
             return None;
@@ -117,33 +133,27 @@ impl Queue {
         self.busy.extend(taken.iter().map(|item| item.identity));
         let number = self.batches;
         self.batches += 1;
-        Some(Batch { number, items: taken })
+        Some(LineBatch { number, items: taken })
     }
 
-    /// A batch has its answer: what has the same identities may go now.
-    pub fn answered(&mut self, identities: impl IntoIterator<Item = u64>) {
-        for identity in identities {
-            self.busy.remove(&identity);
+    fn answered(&mut self, batch: &LineBatch) {
+        for item in &batch.items {
+            self.busy.remove(&item.identity);
         }
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Requests under way.
-    pub fn in_flight(&self) -> usize {
+    fn in_flight(&self) -> usize {
         self.in_flight
     }
+}
 
-    /// Lines that wait to be sent.
-    pub fn len(&self) -> usize {
-        self.items.len()
+impl Batch for LineBatch {
+    fn number(&self) -> u64 {
+        self.number
     }
 
-    /// Whether nothing waits to be sent.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.items.len() >= self.limits.lines || self.bytes >= self.limits.bytes
+    fn values(&self) -> impl Iterator<Item = u64> {
+        self.items.iter().map(|item| item.value)
     }
 }

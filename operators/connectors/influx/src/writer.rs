@@ -1,93 +1,60 @@
 //! One subtask's writer: makes lines of values, hands them to the queue, keeps the books.
 
-use std::sync::Arc;
+use std::future::ready;
 
+use hurtig_async_sink::{AsyncWriter, Settled, SinkMetrics, dead_letter_as_json, seed};
 use hurtig_engine::{
     error::{Error as EngineError, Result},
     record::Record,
     sink::{SinkContext, SinkWriter, WriterContext},
-    time::{Clock, NO_TIMESTAMP, millis},
+    time::NO_TIMESTAMP,
 };
 use serde::Serialize;
-use tokio::task::AbortHandle;
 
 use crate::{
-    builder::{InfluxSink, SinkOptions},
-    driver::{Driver, Shared},
+    builder::InfluxSink,
+    delivery::Delivery,
     http::Http,
-    line::encode,
-    metrics::SinkMetrics,
+    line::{Escaping, encode},
     point::Point,
     queue::{Item, Queue},
     schema::PointSchema,
-    waiting::{Settled, Waiting},
 };
 
 /// Writes for one subtask.
 pub struct InfluxWriter<T, P> {
     name: String,
     schema: P,
-    options: SinkOptions,
-    clock: Arc<dyn Clock>,
-    shared: Arc<Shared>,
-    task: AbortHandle,
-    metrics: SinkMetrics,
-    waiting: Waiting<T>,
-    /// When what came last must wait no longer.
-    linger_until: Option<i64>,
+    escaping: Escaping,
+    sending: AsyncWriter<T, Queue, String, ()>,
     scratch: Vec<Point>,
 }
 
 impl<T: Serialize, P: PointSchema<T>> InfluxWriter<T, P> {
     pub(crate) fn new(sink: &InfluxSink<T, P>, ctx: WriterContext) -> Result<Self> {
-        let options = sink.options.clone();
+        let options = &sink.options;
         let url = sink.api.url(&sink.base)?;
-        let shared = Shared::new(Queue::new(options.limits));
-        let metrics = SinkMetrics::new(&ctx.metrics, url.as_str());
-        let driver = Driver {
-            shared: shared.clone(),
-            waker: ctx.waker,
-            metrics: metrics.clone(),
-            url: url.to_string(),
+        let place = url.to_string();
+        let metrics = SinkMetrics::new(&ctx.metrics, "url", &place);
+        let name = ctx.name.clone();
+        let delivery = Delivery {
+            transport: Http::new(url, sink.authorization().as_deref(), options.gzip)?,
+            url: place.clone(),
             backoff: options.backoff,
-            seed: seed(&[&ctx.uid, &ctx.subtask.to_string(), &ctx.attempt]),
+            seed: seed(&ctx),
+            counts: metrics.counts.clone(),
         };
-        let http = Http::new(url, sink.authorization().as_deref(), options.gzip)?;
-        let task = ctx.runtime.spawn(driver.run(http)).abort_handle();
-        Ok(InfluxWriter {
-            name: ctx.name,
-            schema: sink.schema.clone(),
-            options,
-            clock: ctx.clock,
-            shared,
-            task,
-            metrics,
-            waiting: Waiting::default(),
-            linger_until: None,
-            scratch: Vec::new(),
-        })
-    }
-
-    /// What has come so far is sent without waiting for more.
-    fn hurry(&mut self) {
-        self.linger_until = None;
-        self.shared.lock().queue.force();
-        self.shared.work.notify_one();
+        // A connection is made with the first request.
+        let connect = ready(Ok((delivery, ())));
+        let (queue, bounds) = (Queue::new(options.limits), (options.max_buffered, options.linger));
+        let sending = AsyncWriter::start(ctx, place, queue, metrics, bounds, connect);
+        Ok(InfluxWriter { name, schema: sink.schema.clone(), escaping: options.escaping, sending, scratch: Vec::new() })
     }
 
     /// Takes note of answers; an error if there will be no more.
     fn collect(&mut self, ctx: &mut SinkContext<'_>) -> Result<()> {
-        let mut core = self.shared.lock();
-        let answers = std::mem::take(&mut core.answers);
-        let failed = core.failed.clone();
-        drop(core);
-        for (value, reason) in answers {
-            if let Some(settled) = self.waiting.answered(value, reason) {
-                settle(settled, ctx);
-            }
-        }
-        self.metrics.buffered.set(i64::try_from(self.waiting.len()).unwrap_or(i64::MAX));
-        failed.map_or(Ok(()), |reason| Err(EngineError::sink(&self.name, reason)))
+        self.sending.collect()?.into_iter().for_each(|settled| settle(settled, ctx));
+        Ok(())
     }
 }
 
@@ -98,93 +65,61 @@ impl<T: Serialize + 'static, P: PointSchema<T>> SinkWriter<T> for InfluxWriter<T
             made.clear();
             self.scratch = made;
             let reason = e.refused_or(|reason| EngineError::sink(&self.name, reason))?;
-            settle(Settled { record, reasons: vec![reason] }, ctx);
+            dead_letter_as_json(record, reason, ctx);
             return Ok(());
         }
         let event_time = (record.timestamp != NO_TIMESTAMP).then(|| record.timestamp.saturating_mul(1_000_000));
-        let (mut going, mut reasons) = (Vec::with_capacity(made.len()), Vec::new());
+        let (mut going, mut refusals) = (Vec::with_capacity(made.len()), Vec::new());
         for mut point in made.drain(..) {
             point.time_ns = point.time_ns.or(event_time);
             let mut line = Vec::with_capacity(128);
-            match encode(&point, self.options.escaping, &mut line) {
+            match encode(&point, self.escaping, &mut line) {
                 Ok(identity) => going.push((identity, line)),
-                Err(reason) => reasons.push(reason),
+                Err(reason) => refusals.push(reason),
             }
         }
         self.scratch = made;
         if going.is_empty() {
-            settle(Settled { record, reasons }, ctx);
+            settle(Settled { record, refusals }, ctx);
             return Ok(());
         }
-        let value = self.waiting.push(record, going.len(), reasons);
-        let mut core = self.shared.lock();
-        let mut is_full = false;
-        for (identity, line) in going {
-            is_full |= core.queue.push(Item { value, identity, line });
-        }
-        drop(core);
-        if is_full {
-            self.shared.work.notify_one();
-        }
-        if self.linger_until.is_none() {
-            self.linger_until = Some(self.clock.now_ms().saturating_add(millis(self.options.linger)));
-        }
+        self.sending.push(record, going.len(), refusals, |queue, value| {
+            let mut is_full = false;
+            for (identity, line) in going {
+                is_full |= queue.push(Item { value, identity, line });
+            }
+            is_full
+        });
         Ok(())
     }
 
     fn ready(&mut self, ctx: &mut SinkContext<'_>) -> Result<bool> {
         self.collect(ctx)?;
-        let ready = self.waiting.len() < self.options.max_buffered;
-        if !ready && self.linger_until.is_some() {
-            // Nothing more comes that it could wait for.
-            self.hurry();
-        }
-        Ok(ready)
+        Ok(self.sending.ready())
     }
 
     fn flush(&mut self, ctx: &mut SinkContext<'_>) -> Result<bool> {
-        if self.linger_until.is_some() {
-            self.hurry();
-        }
         self.collect(ctx)?;
-        Ok(self.waiting.is_empty())
+        Ok(self.sending.is_flushed())
     }
 
-    fn on_processing_time(&mut self, _now: i64, ctx: &mut SinkContext<'_>) -> Result<()> {
-        self.hurry();
+    fn on_processing_time(&mut self, now: i64, ctx: &mut SinkContext<'_>) -> Result<()> {
+        self.sending.on_processing_time(now);
         self.collect(ctx)
     }
 
     fn next_wakeup(&self) -> Option<i64> {
-        self.linger_until
+        self.sending.next_wakeup()
     }
 }
 
-impl<T, P> Drop for InfluxWriter<T, P> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Every line of a value has its answer. What is refused goes to the dead letters as the stream's own value in JSON, from
-/// which its lines can be made again.
-fn settle<T: Serialize>(settled: Settled<T>, ctx: &mut SinkContext<'_>) {
-    let Settled { record, mut reasons } = settled;
+/// Every line of a value has its answer.
+fn settle<T: Serialize>(settled: Settled<T, String>, ctx: &mut SinkContext<'_>) {
+    let Settled { record, refusals: mut reasons } = settled;
     if reasons.is_empty() {
         ctx.written(1);
         return;
     }
     reasons.dedup();
-    let mut reason = reasons.join("; ");
-    let raw = serde_json::to_vec(&record.value).unwrap_or_else(|e| {
-        reason.push_str(&format!(" (and the value cannot be written as JSON: {e})"));
-        Vec::new()
-    });
-    ctx.dead_letter(record.origin, record.timestamp, raw, reason);
-}
-
-/// A seed of words, the same in every run of the same attempt (FNV-1a).
-fn seed(words: &[&str]) -> u64 {
-    let bytes = words.iter().flat_map(|w| w.bytes().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+    dead_letter_as_json(record, reasons.join("; "), ctx);
 }

@@ -4,11 +4,8 @@
 use std::{sync::Mutex, time::Duration};
 
 use backon::ExponentialBuilder;
-use hurtig_influx::{
-    Escaping, Failure, Point, Transport,
-    delivery::{Counts, deliver},
-    line::encode,
-};
+use hurtig_async_sink::Counts;
+use hurtig_influx::{Escaping, Failure, Point, Transport, delivery::deliver, line::encode};
 
 fn line(point: &Point, escaping: Escaping) -> Result<String, String> {
     let mut out = Vec::new();

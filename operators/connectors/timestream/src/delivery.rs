@@ -1,27 +1,46 @@
 //! One batch until every record of it has its answer: again what may pass, in halves what is refused as a whole.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use backon::{ExponentialBuilder, Retryable};
-use hurtig_engine::metrics::Gauge;
+use hurtig_async_sink::{Answers, Batch, Counts, Destination};
 
-use crate::{failure::Failure, queue::Item, transport::Transport, waiting::Refusal};
+use crate::{
+    failure::Failure,
+    metrics::SinkMetrics,
+    queue::{Item, RecordBatch},
+    transport::Transport,
+    window::Route,
+};
 
-/// What the deliveries of a sink share.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Requests sent.
-    pub requests: Gauge,
-    /// Requests that were sent again, throttled ones included.
-    pub retries: Gauge,
-    /// Requests that were throttled.
-    pub throttled: Gauge,
-    /// Records that Timestream refused.
-    pub rejected: Gauge,
-    /// Batches that were refused as a whole and sent in halves.
-    pub split: Gauge,
-    /// An outage is said once, not with every request.
-    pub(crate) complained: AtomicBool,
+/// Why a record is not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// In one line.
+    pub reason: String,
+    /// For its age alone.
+    pub too_old: bool,
+}
+
+/// Sends to one table.
+pub(crate) struct Delivery<T> {
+    pub transport: T,
+    pub backoff: ExponentialBuilder,
+    /// Of the jitter.
+    pub seed: u64,
+    pub metrics: SinkMetrics,
+}
+
+impl<T: Transport> Destination<RecordBatch> for Delivery<T> {
+    type Refusal = Refusal;
+
+    async fn deliver(&self, batch: &RecordBatch) -> Answers<Refusal> {
+        let backoff = self.backoff.with_jitter().with_jitter_seed(self.seed.wrapping_add(batch.number()));
+        let answers = deliver(&self.transport, &batch.items, backoff, &self.metrics.sink.counts).await?;
+        if batch.route == Route::Magnetic {
+            let taken = answers.iter().filter(|refusal| refusal.is_none()).count();
+            self.metrics.magnetic.add(i64::try_from(taken).unwrap_or(i64::MAX));
+        }
+        Ok(answers)
+    }
 }
 
 /// Sends `items` until each has its answer: the refusals, in the order of the items; `None` is written. An error is
@@ -34,7 +53,7 @@ pub async fn deliver<T: Transport>(
     items: &[Item],
     backoff: ExponentialBuilder,
     counts: &Counts,
-) -> Result<Vec<Option<Refusal>>, String> {
+) -> Answers<Refusal> {
     let mut refusals: Vec<Option<Refusal>> = vec![None; items.len()];
     // From the last to the first, so that the first goes first.
     let mut parts: Vec<_> = std::iter::once(0..items.len()).collect();
@@ -86,14 +105,12 @@ async fn send<T: Transport>(
             counts.retries.add(1);
             if matches!(failure, Failure::Throttled(_)) {
                 counts.throttled.add(1);
-            } else if !counts.complained.swap(true, Relaxed) {
-                tracing::warn!("Timestream: {}; trying again until it succeeds", failure.words());
+            } else {
+                counts.complain(&format!("Timestream: {}", failure.words()));
             }
         })
         .await;
-    if answer.is_ok() {
-        counts.complained.store(false, Relaxed);
-    }
+    counts.note_answer();
     answer
 }
 

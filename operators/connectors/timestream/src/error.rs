@@ -60,12 +60,6 @@ pub enum Error {
         /// For how long it was tried.
         seconds: u64,
     },
-    /// A request's future ended without an answer, so that its records cannot be accounted for.
-    #[error("table {table}: the sending task ended by a panic, which the log has")]
-    Panicked {
-        /// `database.table`
-        table: String,
-    },
 }
 
 impl From<Error> for hurtig_engine::error::Error {

@@ -31,7 +31,6 @@
 mod builder;
 mod common;
 pub mod delivery;
-mod driver;
 mod error;
 mod failure;
 pub mod limits;
@@ -41,12 +40,12 @@ pub mod queue;
 pub mod record;
 mod table;
 mod transport;
-pub mod waiting;
 mod window;
 mod writer;
 
 pub use builder::{TimestreamSink, TooOld};
 pub use common::{CommonAttributes, factor_out};
+pub use delivery::Refusal;
 pub use error::{Error, Result};
 pub use failure::Failure;
 pub use payload::TimestreamPayload;

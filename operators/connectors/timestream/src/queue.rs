@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use foldhash::HashSet;
+use hurtig_async_sink::{Batch, BatchQueue};
 
 use crate::{
     record::{TimeUnit, TimestreamRecord},
@@ -27,9 +28,8 @@ pub struct Item {
 
 /// What goes in one request.
 #[derive(Debug)]
-pub struct Batch {
-    /// Counted from 0.
-    pub number: u64,
+pub struct RecordBatch {
+    number: u64,
     /// [`Route::Memory`] or [`Route::Magnetic`].
     pub route: Route,
     /// Its records.
@@ -55,6 +55,16 @@ struct Lane {
     /// What was pushed before this does not wait for more.
     due_before: u64,
     in_flight: usize,
+}
+
+impl Batch for RecordBatch {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn values(&self) -> impl Iterator<Item = u64> {
+        self.items.iter().map(|item| item.value)
+    }
 }
 
 /// How many batches' worth of records is looked through for alike ones.
@@ -83,34 +93,6 @@ impl Queue {
         lane.items.len().is_multiple_of(max_batch)
     }
 
-    /// What has come so far goes without waiting for more.
-    pub fn force(&mut self) {
-        self.memory.due_before = self.pushed;
-        self.magnetic.due_before = self.pushed;
-    }
-
-    /// The next batch that may be sent now. [`answered`](Self::answered) when it is.
-    pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.memory.in_flight + self.magnetic.in_flight >= self.max_in_flight {
-            return None;
-        }
-        self.take(Route::Memory).or_else(|| self.take(Route::Magnetic))
-    }
-
-    /// A batch has its answer: what has the same identities may go now.
-    pub fn answered(&mut self, route: Route, identities: impl IntoIterator<Item = u64>) {
-        for identity in identities {
-            self.busy.remove(&identity);
-        }
-        let lane = self.lane(route);
-        lane.in_flight = lane.in_flight.saturating_sub(1);
-    }
-
-    /// Requests under way.
-    pub fn in_flight(&self) -> usize {
-        self.memory.in_flight + self.magnetic.in_flight
-    }
-
     /// Records that wait to be sent.
     pub fn len(&self) -> usize {
         self.memory.items.len() + self.magnetic.items.len()
@@ -125,7 +107,7 @@ impl Queue {
         if route == Route::Magnetic { &mut self.magnetic } else { &mut self.memory }
     }
 
-    fn take(&mut self, route: Route) -> Option<Batch> {
+    fn take(&mut self, route: Route) -> Option<RecordBatch> {
         let (max_batch, max_in_flight) = (self.max_batch, self.max_in_flight);
         let most = if route == Route::Magnetic { max_in_flight.div_ceil(2) } else { max_in_flight };
         let busy = &self.busy;
@@ -141,7 +123,35 @@ impl Queue {
         self.busy.extend(items.iter().map(|item| item.identity));
         let number = self.batches;
         self.batches += 1;
-        Some(Batch { number, route, items })
+        Some(RecordBatch { number, route, items })
+    }
+}
+
+impl BatchQueue for Queue {
+    type Batch = RecordBatch;
+
+    fn force(&mut self) {
+        self.memory.due_before = self.pushed;
+        self.magnetic.due_before = self.pushed;
+    }
+
+    fn next_batch(&mut self) -> Option<RecordBatch> {
+        if self.in_flight() >= self.max_in_flight {
+            return None;
+        }
+        self.take(Route::Memory).or_else(|| self.take(Route::Magnetic))
+    }
+
+    fn answered(&mut self, batch: &RecordBatch) {
+        for item in &batch.items {
+            self.busy.remove(&item.identity);
+        }
+        let lane = self.lane(batch.route);
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+    }
+
+    fn in_flight(&self) -> usize {
+        self.memory.in_flight + self.magnetic.in_flight
     }
 }
 

@@ -4,11 +4,8 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use backon::ExponentialBuilder;
-use hurtig_timestream::{
-    Failure, TimestreamRecord, Transport,
-    delivery::{Counts, deliver},
-    queue::Item,
-};
+use hurtig_async_sink::Counts;
+use hurtig_timestream::{Failure, TimestreamRecord, Transport, delivery::deliver, queue::Item};
 use proptest::prelude::*;
 
 /// Stores what is good, and answers as its script has it first.

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use hurtig_async_sink::BatchQueue;
 use hurtig_timestream::{
     Route, TimestreamRecord,
-    queue::{Batch, Item, Queue},
+    queue::{Item, Queue, RecordBatch},
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -21,7 +22,7 @@ proptest! {
     fn every_record_goes_once_and_those_of_an_identity_one_after_another(seed in any::<u64>(), meters in 1_u64..40) {
         let mut random = StdRng::seed_from_u64(seed);
         let mut queue = Queue::new(10, 4);
-        let (mut under_way, mut busy): (Vec<Batch>, HashSet<u64>) = (Vec::new(), HashSet::new());
+        let (mut under_way, mut busy): (Vec<RecordBatch>, HashSet<u64>) = (Vec::new(), HashSet::new());
         let mut gone: HashMap<u64, Vec<u64>> = HashMap::new();
         let mut pushed = 0;
         while pushed < 600 || !queue.is_empty() || !under_way.is_empty() {
@@ -49,7 +50,7 @@ proptest! {
             if !under_way.is_empty() {
                 let batch = under_way.swap_remove(random.random_range(0..under_way.len()));
                 batch.items.iter().for_each(|item| prop_assert_busy(&mut busy, item.identity));
-                queue.answered(batch.route, batch.items.iter().map(|item| item.identity));
+                queue.answered(&batch);
             } else {
                 prop_assert!(pushed < 600 || queue.is_empty(), "{} are left and nothing is under way", queue.len());
             }
@@ -69,7 +70,8 @@ fn alike_records_go_together_and_nothing_waits_for_them() {
     for n in 0..8 {
         queue.push(Route::Memory, item(n, n, n % 2, 0));
     }
-    let measures = |batch: &Batch| batch.items.iter().map(|i| i.record.measure_name.clone()).collect::<HashSet<_>>();
+    let measures =
+        |batch: &RecordBatch| batch.items.iter().map(|i| i.record.measure_name.clone()).collect::<HashSet<_>>();
     let first = queue.next_batch().expect("full");
     let second = queue.next_batch().expect("full");
     assert_eq!((measures(&first).len(), measures(&second).len()), (1, 1));

@@ -1,4 +1,4 @@
-//! Values whose records are under way: a value is written when all its records are, and its books are kept once.
+//! Values whose items are under way: a value is written when all its items are, and its books are kept once.
 
 use std::collections::VecDeque;
 
@@ -6,54 +6,45 @@ use hurtig_engine::record::Record;
 
 /// The values that wait for their answers, by the number they were given.
 #[derive(Debug)]
-pub struct Waiting<T> {
+pub(crate) struct Waiting<T, R> {
     /// The number of the first in `values`.
     first: u64,
-    values: VecDeque<Option<Value<T>>>,
+    values: VecDeque<Option<Value<T, R>>>,
     open: usize,
 }
 
 #[derive(Debug)]
-struct Value<T> {
+struct Value<T, R> {
     record: Record<T>,
     left: usize,
-    refusals: Vec<Refusal>,
+    refusals: Vec<R>,
 }
 
-/// Why a record is not written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// In one line.
-    pub reason: String,
-    /// For its age alone.
-    pub too_old: bool,
-}
-
-/// A value of whose records each has its answer.
-#[derive(Debug)]
-pub struct Settled<T> {
+/// A value of whose items each has its answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settled<T, R> {
     /// As it came.
     pub record: Record<T>,
-    /// Of those of its records that are not written.
-    pub refusals: Vec<Refusal>,
+    /// Of those of its items that are not written.
+    pub refusals: Vec<R>,
 }
 
-impl<T> Default for Waiting<T> {
+impl<T, R> Default for Waiting<T, R> {
     fn default() -> Self {
         Waiting { first: 0, values: VecDeque::new(), open: 0 }
     }
 }
 
-impl<T> Waiting<T> {
-    /// Takes a value with `left` records under way (one at least), and what is refused of it already.
-    pub fn push(&mut self, record: Record<T>, left: usize, refusals: Vec<Refusal>) -> u64 {
+impl<T, R> Waiting<T, R> {
+    /// Takes a value with `left` items under way (one at least), and what is refused of it already.
+    pub fn push(&mut self, record: Record<T>, left: usize, refusals: Vec<R>) -> u64 {
         self.values.push_back(Some(Value { record, left, refusals }));
         self.open += 1;
         self.first + self.values.len() as u64 - 1
     }
 
-    /// One of its records has its answer. The value, when that was the last.
-    pub fn answered(&mut self, number: u64, refusal: Option<Refusal>) -> Option<Settled<T>> {
+    /// One of its items has its answer. The value, when that was the last.
+    pub fn answered(&mut self, number: u64, refusal: Option<R>) -> Option<Settled<T, R>> {
         let slot = self.values.get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)?;
         let value = slot.as_mut()?;
         value.refusals.extend(refusal);
@@ -72,10 +63,5 @@ impl<T> Waiting<T> {
     /// How many wait.
     pub fn len(&self) -> usize {
         self.open
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.open == 0
     }
 }
