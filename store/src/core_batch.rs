@@ -8,7 +8,7 @@ use arrow::{
         TimestampNanosecondBuilder, UInt32Array, UInt32Builder, UInt64Builder, make_view, new_null_array,
     },
     buffer::NullBuffer,
-    datatypes::SchemaRef,
+    datatypes::{DataType, SchemaRef},
 };
 
 use crate::{
@@ -171,9 +171,8 @@ pub fn with_dimensions(core: &RecordBatch, series: &[Arc<Series>], schema: &Sche
     let arrays = schema.fields().iter().map(|field| match core.column_by_name(field.name()) {
         Some(column) => Ok(column.clone()),
         None if field.name() == MEASURE_NAME => strings(&runs, series, |s| Some(&s.measure_name)),
-        None if series.iter().any(|s| s.dimension(field.name()).is_some()) => {
-            strings(&runs, series, |s| s.dimension(field.name()))
-        }
+        // A dimension, which some series lack; or a measure of texts that the batch has no value of, and no series either.
+        None if *field.data_type() == DataType::Utf8View => strings(&runs, series, |s| s.dimension(field.name())),
         None => Ok(new_null_array(field.data_type(), core.num_rows())),
     });
     let arrays = arrays.collect::<Result<Vec<_>>>()?;

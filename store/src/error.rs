@@ -35,6 +35,12 @@ pub enum Error {
     /// The write-ahead log could not be written: nothing is taken any more until the store is opened again.
     #[error("the write-ahead log cannot be written ({0}): nothing is accepted until the store is opened again")]
     Log(String),
+    /// What makes a file of the magnetic store panicked: a mistake of the store's own. Nothing is lost, the points stay where
+    /// they were.
+    #[error(
+        "a file of the magnetic store could not be made, since its encoder panicked ({0}): the points stay where they are"
+    )]
+    Encoder(String),
     /// The disk.
     #[error("{path}: {source}")]
     Io {
@@ -62,6 +68,17 @@ pub enum Error {
 
 /// A result with the store's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What has become of a task that makes a file, when it has not come to its end.
+pub(crate) fn encoder(error: tokio::task::JoinError) -> Error {
+    let words = |panic: Box<dyn std::any::Any + Send>| match panic.downcast::<String>() {
+        Ok(words) => *words,
+        Err(panic) => {
+            panic.downcast_ref::<&str>().map_or_else(|| "without a word".to_owned(), |words| (*words).to_owned())
+        }
+    };
+    Error::Encoder(error.try_into_panic().map_or_else(|error| error.to_string(), words))
+}
 
 /// Names the file that an error is about.
 pub(crate) trait At<T> {

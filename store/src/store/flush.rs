@@ -13,7 +13,7 @@ use super::{Inner, Store};
 use crate::{
     columns::ColumnDef,
     core_batch::CoreBuilder,
-    error::{Error, Result},
+    error::{At, Error, Result, encoder},
     magnetic::{
         file::{FileMeta, MagneticFile, find_points},
         writer::{FileWriter, Written},
@@ -95,7 +95,7 @@ impl Inner {
                 let schema = file_schema(table.registry().read().dimension_names(), &columns);
                 let (sealed, series, columns) = (sealed.clone(), series.clone(), columns.clone());
                 let encode = move || encode(&sealed, pieces, schema, series, &columns);
-                let written = tokio::task::spawn_blocking(encode).await.map_err(|e| Error::Log(e.to_string()))??;
+                let written = tokio::task::spawn_blocking(encode).await.map_err(encoder)??;
                 files.push(self.put_file(table, day, written).await?);
             }
         }
@@ -168,7 +168,7 @@ impl Inner {
             let files = table.files().into_iter().chain(new.get(&meta.id).into_iter().flatten().cloned());
             let files = files.filter(|file| !gone.contains(&file.meta().id)).map(|file| {
                 let mut deleted = Vec::new();
-                file.deleted().serialize_into(&mut deleted).map_err(|e| Error::Log(e.to_string()))?;
+                file.deleted().serialize_into(&mut deleted).at(&self.dir.join("manifest"))?;
                 Ok(FileEntry { meta: file.meta().clone(), deleted })
             });
             meta.files = files.collect::<Result<_>>()?;

@@ -15,7 +15,7 @@ use roaring::RoaringBitmap;
 use super::{Inner, Store};
 use crate::{
     columns::Columns,
-    error::{Error, Result},
+    error::{Error, Result, encoder},
     magnetic::{
         file::{MagneticFile, find_points},
         writer::{FileWriter, Written},
@@ -128,7 +128,7 @@ impl Inner {
             }
             writer.finish().map(Some)
         };
-        let written = tokio::task::spawn_blocking(sort).await.map_err(|e| Error::Log(e.to_string()))??;
+        let written = tokio::task::spawn_blocking(sort).await.map_err(encoder)??;
         let new = match written {
             Some(written) => vec![self.put_file(table, day, written).await?],
             None => Vec::new(),

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::{
@@ -27,6 +28,9 @@ use crate::store::Store;
 const BODY: usize = 4 << 20;
 /// How long a client may take to send it.
 const SENDING: Duration = Duration::from_secs(60);
+/// Of a body that is too long, bytes that are still read, and for how long.
+const DISCARDED: usize = 16 << 20;
+const DISCARDING: Duration = Duration::from_secs(5);
 const PREFIX: &str = "Timestream_20181101.";
 /// How long an answer of `DescribeEndpoints` may be kept, in minutes.
 const CACHE_MINUTES: u32 = 1_440;
@@ -46,9 +50,11 @@ pub struct Service {
 pub async fn handle(State(service): State<Arc<Service>>, request: Request) -> Response {
     let id = service.ids.next();
     let answer = service.answer(request).await;
+    let mut closes = false;
     let (status, body) = match answer {
         Ok(body) => (axum::http::StatusCode::OK, Body::from(body)),
         Err(fault) => {
+            closes = fault.kind() == Kind::RequestEntityTooLarge;
             match fault.kind() {
                 Kind::InternalServer => tracing::error!(request = id, "{}", fault.message()),
                 kind => tracing::debug!(request = id, ?kind, "{}", fault.message()),
@@ -60,6 +66,10 @@ pub async fn handle(State(service): State<Arc<Service>>, request: Request) -> Re
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.0"));
+    if closes {
+        // The rest of the body may still be on its way.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert("x-amzn-requestid", id);
     }
@@ -72,11 +82,7 @@ impl Service {
         if parts.method != Method::POST || parts.uri.path() != "/" || parts.uri.query().is_some() {
             return Err(Fault::new(Kind::NoSuchPath, "There are only operations here: POST / with an X-Amz-Target."));
         }
-        let sent = tokio::time::timeout(SENDING, to_bytes(body, BODY)).await;
-        let too_slow = |_| Fault::new(Kind::Serialization, "The request's body has not come in time.");
-        let body = sent.map_err(too_slow)?.map_err(|e| {
-            Fault::new(Kind::RequestEntityTooLarge, format!("A request's body may have {BODY} bytes at most: {e}"))
-        })?;
+        let body = read(body).await?;
         let principal = match self.keys.is_empty() {
             true => {
                 refuse_pages(&parts.headers)?;
@@ -137,6 +143,40 @@ impl Service {
     fn queries(&self) -> Result<&OpenQueries, Fault> {
         self.queries.as_ref().ok_or_else(|| Fault::validation("This server only takes records; it answers no queries."))
     }
+}
+
+/// Reads a request's body. What is too long is read all the same, up to a bound: a client that is still sending would see
+/// the connection's end and not the answer.
+async fn read(body: Body) -> Result<Bytes, Fault> {
+    let broken =
+        |e: axum::Error| Fault::new(Kind::Serialization, format!("The request's body did not come to its end: {e}"));
+    let mut parts = body.into_data_stream();
+    let kept = tokio::time::timeout(SENDING, async {
+        let mut kept = BytesMut::new();
+        while let Some(part) = parts.next().await {
+            kept.extend_from_slice(&part.map_err(broken)?);
+            if kept.len() > BODY {
+                return Ok::<_, Fault>(None);
+            }
+        }
+        Ok(Some(kept.freeze()))
+    });
+    let too_slow = |_| Fault::new(Kind::Serialization, "The request's body has not come in time.");
+    if let Some(kept) = kept.await.map_err(too_slow)?? {
+        return Ok(kept);
+    }
+    let discarded = tokio::time::timeout(DISCARDING, async {
+        let mut more = BODY;
+        while let Some(Ok(part)) = parts.next().await {
+            more += part.len();
+            if more > DISCARDED {
+                return;
+            }
+        }
+    });
+    // However far that went, the answer is the same.
+    let _ = discarded.await;
+    Err(Fault::new(Kind::RequestEntityTooLarge, format!("A request's body may have {BODY} bytes at most.")))
 }
 
 /// Where nobody has to sign, a page of somewhere else in a browser must not get through to a server on this machine.
