@@ -57,6 +57,8 @@ impl Failure {
                 let seconds = retry_after.and_then(|text| text.trim().parse().ok());
                 Failure::Busy { words, retry_after: seconds.map(Duration::from_secs) }
             }
+            // InfluxDB 1's, which no waiting makes.
+            500 if words.contains("retention policy not found") => Failure::Final { status, words },
             408 | 500..=599 => Failure::Passing(format!("HTTP {status}: {words}")),
             _ => Failure::Final { status, words },
         }
@@ -112,7 +114,7 @@ fn refused_lines(json: &Value, words: &str, lines: &[&[u8]]) -> Option<Failure> 
             // QuestDB, InfluxDB Cloud.
             Some(at) => (vec![(at, words.to_owned())], false),
             None => match dropped(words) {
-                // InfluxDB 1 and 2, when there is no good one among them.
+                // InfluxDB 1 and 2, when there is no good one among them. The reason is the first one's.
                 Some(dropped) if dropped == lines.len() => {
                     ((0..lines.len()).map(|at| (at, words.to_owned())).collect(), false)
                 }

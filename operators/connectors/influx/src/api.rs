@@ -7,8 +7,8 @@ use crate::{
     line::Escaping,
 };
 
-/// InfluxDB's interfaces for writing. Others speak one or more of them too: QuestDB the first two, VictoriaMetrics the
-/// first two, InfluxDB 3 all.
+/// InfluxDB's interfaces for writing. Others speak one or more of them too: VictoriaMetrics the first two, QuestDB the
+/// first two (set [`Escaping::QuestDb`]), InfluxDB 3 all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Api {
     /// `/write?db=…`: InfluxDB 1.

@@ -1,9 +1,15 @@
 //! Points as lines.
 //!
-//! Servers differ in one thing: InfluxDB 3 takes a backslash in a name or a tag for the beginning of an escape, and two of
-//! them for one; InfluxDB 1 and 2 take two for two ([`Escaping`]). The builder of the crate `influxdb-line-protocol`
-//! always writes two, so tags with backslashes come to be others in InfluxDB 1 and 2; its parser is what the tests here
-//! are compared with.
+//! Servers differ in what a backslash in a name or a tag is ([`Escaping`]). InfluxDB 1 and 2 (asked: 1.6) have no escape for
+//! it, take it for itself, and so cannot be told some texts at all; those are refused here, or they would be stored under
+//! another name, or tear the lines behind them apart:
+//!
+//! - of tags, an odd number of backslashes before a space: where a line ends is looked for after an escape that is none;
+//! - of fields' names, an odd number of backslashes before a comma, an equals sign or a space;
+//! - of measurements, a backslash before one of these or a quote: the name is unescaped once more when it is looked up.
+//!
+//! The builder of the crate `influxdb-line-protocol` always writes two backslashes, so tags with them come to be others in
+//! InfluxDB 1 and 2; its parser, which is InfluxDB 3's, is what the tests here read lines with.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -11,13 +17,24 @@ use foldhash::quality::FixedState;
 
 use crate::point::{FieldValue, Point};
 
-/// How a backslash is written in a name or in a tag.
+/// How a backslash is written in a name or in a tag, and a line break in a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Escaping {
-    /// As it is: InfluxDB 1 and 2.
+    /// A backslash as it is: InfluxDB 1 and 2.
     V1,
-    /// Twice: InfluxDB 3 and Cloud.
+    /// A backslash twice: InfluxDB 3 and Cloud.
     V3,
+    /// A backslash twice, and one before a line break in a string: QuestDB.
+    QuestDb,
+}
+
+/// Which part of a line a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Measurement,
+    TagName,
+    TagValue,
+    FieldName,
 }
 
 /// Appends the point as a line, without the newline, its tags in the order of their names. Returns what servers tell
@@ -34,20 +51,17 @@ fn encode_onto(point: &Point, escaping: Escaping, out: &mut Vec<u8>) -> Result<u
     if point.measurement.starts_with('#') {
         return Err(format!("its measurement '{}' begins with '#', which makes a line a comment", point.measurement));
     }
-    check("measurement", &point.measurement)?;
-    escape(&point.measurement, b", ", escaping, out);
+    write_text(Part::Measurement, &point.measurement, escaping, out)?;
     let mut tags: Vec<_> = point.tags.iter().filter(|(_, value)| !value.is_empty()).collect();
     tags.sort_unstable();
     for (i, (name, value)) in tags.iter().enumerate() {
-        check_name("tag", name)?;
-        check("tag's value", value)?;
         if i > 0 && tags.get(i - 1).is_some_and(|(other, _)| other == name) {
             return Err(format!("its tag '{name}' is there twice"));
         }
         out.push(b',');
-        escape(name, b",= ", escaping, out);
+        write_text(Part::TagName, name, escaping, out)?;
         out.push(b'=');
-        escape(value, b",= ", escaping, out);
+        write_text(Part::TagValue, value, escaping, out)?;
     }
     let mut hasher = FixedState::default().build_hasher();
     hasher.write(out.get(start..).unwrap_or_default());
@@ -56,7 +70,6 @@ fn encode_onto(point: &Point, escaping: Escaping, out: &mut Vec<u8>) -> Result<u
         return Err("it has no field, a point has one at least".into());
     }
     for (i, (name, value)) in point.fields.iter().enumerate() {
-        check_name("field", name)?;
         if point.fields.iter().take(i).any(|(other, _)| other == name) {
             return Err(format!("its field '{name}' is there twice"));
         }
@@ -64,16 +77,16 @@ fn encode_onto(point: &Point, escaping: Escaping, out: &mut Vec<u8>) -> Result<u
             return Err(format!("'{name}' is a tag and a field of it"));
         }
         out.push(if i == 0 { b' ' } else { b',' });
-        escape(name, b",= ", escaping, out);
+        write_text(Part::FieldName, name, escaping, out)?;
         out.push(b'=');
-        write_value(name, value, out)?;
+        write_value(name, value, escaping, out)?;
     }
     out.push(b' ');
     out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
     Ok(hasher.finish())
 }
 
-fn write_value(name: &str, value: &FieldValue, out: &mut Vec<u8>) -> Result<(), String> {
+fn write_value(name: &str, value: &FieldValue, escaping: Escaping, out: &mut Vec<u8>) -> Result<(), String> {
     match value {
         FieldValue::Float(x) if !x.is_finite() => {
             return Err(format!("its field '{name}' is {x}, line protocol has finite numbers only"));
@@ -91,7 +104,7 @@ fn write_value(name: &str, value: &FieldValue, out: &mut Vec<u8>) -> Result<(), 
         FieldValue::String(text) => {
             out.push(b'"');
             for byte in text.bytes() {
-                if matches!(byte, b'"' | b'\\') {
+                if matches!(byte, b'"' | b'\\') || (byte == b'\n' && escaping == Escaping::QuestDb) {
                     out.push(b'\\');
                 }
                 out.push(byte);
@@ -102,35 +115,89 @@ fn write_value(name: &str, value: &FieldValue, out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-/// A tag's or a field's name.
-fn check_name(what: &str, name: &str) -> Result<(), String> {
-    if name == "time" {
-        return Err(format!("its {what} is called 'time', which InfluxDB keeps for the time"));
+impl Part {
+    /// For messages: "its …".
+    fn words(self) -> &'static str {
+        match self {
+            Part::Measurement => "measurement",
+            Part::TagName => "tag",
+            Part::TagValue => "tag's value",
+            Part::FieldName => "field",
+        }
     }
-    check(what, name)
+
+    /// What would end it, and gets a backslash.
+    fn special(self) -> &'static [u8] {
+        match self {
+            Part::Measurement => b", ",
+            Part::TagName | Part::TagValue | Part::FieldName => b",= ",
+        }
+    }
+
+    /// What no escape helps with.
+    fn check(self, text: &str, escaping: Escaping) -> Result<(), String> {
+        let what = self.words();
+        if text == "time" && matches!(self, Part::TagName | Part::FieldName) {
+            return Err(format!("its {what} is called 'time', which InfluxDB keeps for the time"));
+        }
+        if text.is_empty() {
+            return Err(format!("its {what} is empty"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(format!(
+                "its {what} {text:?} holds a line break or another control character, line protocol has none"
+            ));
+        }
+        if text.ends_with('\\') {
+            return Err(format!("its {what} '{text}' ends with a backslash, which would escape what follows"));
+        }
+        if escaping == Escaping::V1
+            && let Some(c) = self.behind_a_backslash(text)
+        {
+            return Err(format!(
+                "its {what} '{text}' holds a backslash before '{c}', which cannot be written for InfluxDB 1 and 2"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The first character that InfluxDB 1 and 2 misread because of the backslashes before it.
+    fn behind_a_backslash(self, text: &str) -> Option<char> {
+        let mut backslashes = 0;
+        for c in text.chars() {
+            if c == '\\' {
+                backslashes += 1;
+                continue;
+            }
+            let misread = match self {
+                Part::Measurement => backslashes > 0 && matches!(c, ',' | ' ' | '=' | '"'),
+                Part::TagName | Part::TagValue => backslashes % 2 == 1 && c == ' ',
+                Part::FieldName => backslashes % 2 == 1 && matches!(c, ',' | ' ' | '='),
+            };
+            if misread {
+                return Some(c);
+            }
+            backslashes = 0;
+        }
+        None
+    }
 }
 
-/// What no escape helps with.
-fn check(what: &str, text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Err(format!("its {what} is empty"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(format!(
-            "its {what} {text:?} holds a line break or another control character, line protocol has none"
-        ));
-    }
-    if text.ends_with('\\') {
-        return Err(format!("its {what} '{text}' ends with a backslash, which would escape what follows"));
-    }
-    Ok(())
-}
-
-fn escape(text: &str, special: &[u8], escaping: Escaping, out: &mut Vec<u8>) {
+fn write_text(part: Part, text: &str, escaping: Escaping, out: &mut Vec<u8>) -> Result<(), String> {
+    part.check(text, escaping)?;
+    let mut previous = 0;
     for byte in text.bytes() {
-        if special.contains(&byte) || (byte == b'\\' && escaping == Escaping::V3) {
+        let escaped = match byte {
+            b'\\' => escaping != Escaping::V1,
+            // InfluxDB 1 and 2 unescape quotes too, though here they need no escape.
+            b'"' => part == Part::FieldName && escaping == Escaping::V1 && previous == b'\\',
+            _ => part.special().contains(&byte),
+        };
+        if escaped {
             out.push(b'\\');
         }
         out.push(byte);
+        previous = byte;
     }
+    Ok(())
 }

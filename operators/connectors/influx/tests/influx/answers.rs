@@ -1,39 +1,11 @@
-//! The crate's tests without a server: lines, and what the answers of InfluxDB 1, 2, 3 and QuestDB make of a batch. The
-//! answers are InfluxDB 3's as its source writes them, and the others' as they are known: none of them was asked.
+//! What the answers of InfluxDB 1, 2, 3 and QuestDB make of a batch: those of InfluxDB 1 and QuestDB as the servers in the
+//! workspace's tests give them, InfluxDB 3's as its source writes them.
 
 use std::{sync::Mutex, time::Duration};
 
 use backon::ExponentialBuilder;
 use hurtig_async_sink::Counts;
-use hurtig_influx::{Escaping, Failure, Point, Transport, delivery::deliver, line::encode};
-
-fn line(point: &Point, escaping: Escaping) -> Result<String, String> {
-    let mut out = Vec::new();
-    encode(point, escaping, &mut out).map(|_| String::from_utf8(out).expect("UTF-8"))
-}
-
-#[test]
-fn a_line_is_escaped_as_its_server_reads_it() {
-    let point = Point::new("a b,c").tag("t=1", r"C:\x y").tag("a", "").field("f 1", r#"say "hi" \"#).at_ns(-5);
-    assert_eq!(line(&point, Escaping::V1).expect("a line"), r#"a\ b\,c,t\=1=C:\x\ y f\ 1="say \"hi\" \\" -5"#);
-    assert_eq!(line(&point, Escaping::V3).expect("a line"), r#"a\ b\,c,t\=1=C:\\x\ y f\ 1="say \"hi\" \\" -5"#);
-    let good = || Point::new("m").tag("b", "2").tag("a", "1").field("i", -3_i64).field("u", 3_u64).at_ms(1);
-    assert_eq!(line(&good(), Escaping::V1).expect("a line"), "m,a=1,b=2 i=-3i,u=3u 1000000");
-    for (point, words) in [
-        (good().field("x", f64::NAN), "finite"),
-        (good().field("time", 1.0), "time"),
-        (good().field("i", 1.0), "twice"),
-        (good().field("a", 1.0), "a tag and a field"),
-        (good().tag("t", "a\nb"), "line break"),
-        (good().tag("t", "a\\"), "backslash"),
-        (Point::new("m").at_ms(1), "no field"),
-        (Point::new("#m").field("x", 1.0).at_ms(1), "comment"),
-        (Point::new("m").field("x", 1.0), "no time"),
-    ] {
-        let said = line(&point, Escaping::V3).expect_err(words);
-        assert!(said.contains(words), "{said}");
-    }
-}
+use hurtig_influx::{Failure, Transport, delivery::deliver};
 
 /// Answers as its script has it, from the last, and keeps what it was sent.
 struct Scripted(Mutex<Vec<(u16, &'static str)>>, Mutex<Vec<Vec<String>>>);
@@ -78,9 +50,12 @@ fn only_the_wrong_lines_are_refused() {
 
 #[test]
 fn what_no_line_is_to_blame_for_is_the_end() {
-    for (status, body) in
-        [(401, ""), (404, r#"{"error":"database not found"}"#), (400, r#"{"error":"database is required"}"#)]
-    {
+    for (status, body) in [
+        (401, ""),
+        (500, r#"{"error":"retention policy not found: month"}"#),
+        (404, r#"{"error":"database not found"}"#),
+        (400, r#"{"error":"database is required"}"#),
+    ] {
         let failure = Failure::judge(status, None, body.as_bytes(), &[]);
         assert!(matches!(failure, Failure::Final { .. }), "{failure:?}");
     }
