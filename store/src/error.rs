@@ -24,6 +24,9 @@ pub enum Error {
         /// The directory.
         path: String,
     },
+    /// Something was to be written into a store that was opened for reading.
+    #[error("the store is open for reading only")]
+    ReadOnly,
     /// A file that is not what the store has written.
     #[error("{path} is damaged: {what}")]
     Damaged {

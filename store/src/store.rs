@@ -15,10 +15,7 @@ pub use self::catalog::NewTable;
 use crate::{
     error::{Error, Result},
     frame::TableId,
-    magnetic::{
-        file::{MagneticFile, RowGroups},
-        storage::Storage,
-    },
+    magnetic::{file::RowGroups, storage::Storage},
     manifest::Manifest,
     record::{Outcome, Record},
     table::Table,
@@ -82,12 +79,12 @@ struct Inner {
     /// A flush that was begun: what it has sealed stays so until it succeeds.
     flush: tokio::sync::Mutex<Option<flush::Cut>>,
     /// Files that count no more and may still be read by a query.
-    retired: Mutex<Vec<Arc<MagneticFile>>>,
+    retired: Mutex<Vec<merge::Retired>>,
     /// How many series of each table the manifest knows.
     saved_series: Mutex<HashMap<TableId, usize>>,
     row_groups: Arc<RowGroups>,
-    /// Locked: one process writes.
-    _lock: File,
+    /// Locked: one process writes. None in a store that is only read.
+    lock: Option<File>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -124,6 +121,7 @@ impl Store {
     /// As [`Store::write`].
     pub async fn take(&self, database: &str, table: &str, records: &[Record]) -> Result<Taken> {
         let inner = &*self.inner;
+        self.writable()?;
         let table = self.table(database, table)?;
         // Far beyond what memory is to hold, a writer waits for the files.
         if self.memory_in_use() > 2 * inner.memory_bytes {
@@ -166,6 +164,11 @@ impl Store {
         }
     }
 
+    /// Nothing is written beside the process that has the store's lock.
+    pub(crate) fn writable(&self) -> Result<()> {
+        self.inner.lock.as_ref().map(drop).ok_or(Error::ReadOnly)
+    }
+
     /// Held while a query looks at what there is: nothing goes from memory into files.
     pub(crate) async fn reading(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
         self.inner.writing.read().await
@@ -192,6 +195,7 @@ impl Store {
     /// # Errors
     /// A file that cannot be written; what was to be done is tried again the next time.
     pub async fn maintain(&self) -> Result<()> {
+        self.writable()?;
         if self.memory_in_use() > self.inner.memory_bytes {
             self.flush().await?;
         }

@@ -66,33 +66,14 @@ struct Durable {
 
 impl Wal {
     /// Opens the log in `dir`, gives every frame from `from` on to `replay`, and goes on behind the last.
-    pub fn open(dir: &Path, from: Position, mut replay: impl FnMut(&[u8]) -> Result<()>) -> Result<Self> {
+    pub fn open(dir: &Path, from: Position, replay: impl FnMut(&[u8]) -> Result<()>) -> Result<Self> {
         std::fs::create_dir_all(dir).at(dir)?;
-        let segments = segments(dir)?;
-        let mut end = from;
-        let begin = segments.iter().rposition(|&(start, _)| start <= from);
-        if begin.is_none() && !segments.is_empty() {
-            return Err(Error::Damaged {
-                path: dir.display().to_string(),
-                what: format!("the log begins after {from}, which is where it is needed from"),
-            });
-        }
-        let needed = begin.map_or(&[][..], |begin| &segments[begin..]);
-        for (i, (start, path)) in needed.iter().enumerate() {
-            let is_last = i + 1 == needed.len();
-            if i > 0 && *start != end {
-                return Err(Error::Damaged {
-                    path: path.display().to_string(),
-                    what: format!("it begins at {start}, and the segment before it ends at {end}"),
-                });
-            }
-            end = read_segment(path, *start, end.max(*start), is_last, &mut replay)?;
-        }
+        let (end, last) = replay_all(dir, from, Torn::Cut, replay)?;
         let (sender, durable) = watch::channel(Durable { position: end, failed: None });
         let state = State { buffer: Vec::new(), end, is_closing: false, failed: None };
         let shared = Arc::new(Shared { dir: dir.to_owned(), state: Mutex::new(state), work: Condvar::new() });
-        let segment = match needed.last() {
-            Some((_, path)) => Segment::reopen(path)?,
+        let segment = match last {
+            Some(path) => Segment::reopen(&path)?,
             None => Segment::create(dir, end)?,
         };
         let writer = Writer { shared: shared.clone(), durable: sender, segment, position: end };
@@ -100,6 +81,15 @@ impl Wal {
         Ok(Wal { shared, durable, thread: Some(thread) })
     }
 
+    /// As [`Wal::open`], beside the process that writes it: nothing is changed, and nothing can be appended.
+    pub fn open_read_only(dir: &Path, from: Position, replay: impl FnMut(&[u8]) -> Result<()>) -> Result<Self> {
+        let (end, _) = replay_all(dir, from, Torn::Leave, replay)?;
+        let failed = Some(Error::ReadOnly.to_string());
+        let (_, durable) = watch::channel(Durable { position: end, failed: failed.clone() });
+        let state = State { buffer: Vec::new(), end, is_closing: false, failed };
+        let shared = Arc::new(Shared { dir: dir.to_owned(), state: Mutex::new(state), work: Condvar::new() });
+        Ok(Wal { shared, durable, thread: None })
+    }
     /// Adds a frame, and returns the place behind it. It is durable when [`Wal::durable`] says so.
     pub fn append(&self, frame: &[u8]) -> Result<Position> {
         let mut state = self.shared.state.lock();
@@ -236,6 +226,45 @@ impl Segment {
     }
 }
 
+/// What becomes of an end that was torn off in the middle of a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Torn {
+    /// It is cut off.
+    Cut,
+    /// It is passed over: it may be a write that is under way.
+    Leave,
+}
+
+/// Replays the log, and returns where it ends, and its last segment.
+fn replay_all(
+    dir: &Path,
+    from: Position,
+    torn: Torn,
+    mut replay: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<(Position, Option<PathBuf>)> {
+    let segments = segments(dir)?;
+    let mut end = from;
+    let begin = segments.iter().rposition(|&(start, _)| start <= from);
+    if begin.is_none() && !segments.is_empty() {
+        return Err(Error::Damaged {
+            path: dir.display().to_string(),
+            what: format!("the log begins after {from}, which is where it is needed from"),
+        });
+    }
+    let needed = begin.map_or(&[][..], |begin| &segments[begin..]);
+    for (i, (start, path)) in needed.iter().enumerate() {
+        let torn = (i + 1 == needed.len()).then_some(torn);
+        if i > 0 && *start != end {
+            return Err(Error::Damaged {
+                path: path.display().to_string(),
+                what: format!("it begins at {start}, and the segment before it ends at {end}"),
+            });
+        }
+        end = read_segment(path, *start, end.max(*start), torn, &mut replay)?;
+    }
+    Ok((end, needed.last().map(|(_, path)| path.clone())))
+}
+
 fn segments(dir: &Path) -> Result<Vec<(Position, PathBuf)>> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(dir).at(dir)? {
@@ -249,15 +278,15 @@ fn segments(dir: &Path) -> Result<Vec<(Position, PathBuf)>> {
     Ok(all)
 }
 
-/// Replays a segment from `from` on, and returns where it ends. Only the last may have a torn end, which is cut off.
+/// Replays a segment from `from` on, and returns where it ends. Only the last may have a torn end.
 fn read_segment(
     path: &Path,
     start: Position,
     from: Position,
-    is_last: bool,
+    torn: Option<Torn>,
     replay: &mut impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Position> {
-    let mut file = OpenOptions::new().read(true).write(is_last).open(path).at(path)?;
+    let mut file = OpenOptions::new().read(true).write(torn == Some(Torn::Cut)).open(path).at(path)?;
     let len = file.metadata().at(path)?.len();
     let mut at = from - start;
     if at > len {
@@ -282,9 +311,12 @@ fn read_segment(
             }
         };
         if !whole {
-            if !is_last {
+            let Some(torn) = torn else {
                 let what = format!("what is written at byte {at} does not check");
                 return Err(Error::Damaged { path: path.display().to_string(), what });
+            };
+            if torn == Torn::Leave {
+                break;
             }
             tracing::warn!(
                 segment = %path.display(),

@@ -156,7 +156,7 @@ impl Store {
         let key = (database.to_owned(), name.to_owned());
         self.change(|manifest| manifest.tables.remove(&key).map(|_| ()).ok_or_else(|| no_table(name)))?;
         self.inner.tables.write().remove(&key);
-        self.inner.retired.lock().extend(table.files());
+        self.inner.retire(table.files());
         SeriesFile::new(&self.inner.dir, table.id()).remove()
     }
 
@@ -192,8 +192,9 @@ impl Store {
     /// Changes the manifest; it is on the disk when this returns. Nothing has changed when it fails.
     ///
     /// # Errors
-    /// What `change` says; a disk that cannot be written.
+    /// What `change` says; a disk that cannot be written; [`Error::ReadOnly`].
     pub fn change<T>(&self, change: impl FnOnce(&mut Manifest) -> Result<T>) -> Result<T> {
+        self.writable()?;
         let mut manifest = self.inner.manifest.lock();
         let mut new = manifest.clone();
         let out = change(&mut new)?;

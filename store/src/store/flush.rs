@@ -55,6 +55,7 @@ impl Store {
     /// # Errors
     /// A file, a log or a manifest that cannot be written: nothing is lost, the next flush goes on with it.
     pub async fn flush(&self) -> Result<()> {
+        self.writable()?;
         let inner = &*self.inner;
         let mut flush = inner.flush.lock().await;
         if flush.is_none() {

@@ -28,6 +28,15 @@ use crate::{
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
 /// So many files of a day are merged.
 const FILES: usize = 4;
+/// So long files stay that count no more: another process may have opened the store for reading, and have a query on them.
+const GRACE_MS: i64 = 60_000;
+
+/// A file that counts no more.
+pub(super) struct Retired {
+    file: Arc<MagneticFile>,
+    /// Since when.
+    at_ms: i64,
+}
 
 impl Store {
     /// Drops the files whose newest reading is older than the table keeps.
@@ -35,6 +44,7 @@ impl Store {
     /// # Errors
     /// A manifest that cannot be written.
     pub async fn drop_expired(&self) -> Result<()> {
+        self.writable()?;
         let inner = &*self.inner;
         let now = inner.clock.now_ms().saturating_mul(1_000_000);
         let tables: Vec<_> = inner.tables.read().values().cloned().collect();
@@ -53,6 +63,7 @@ impl Store {
     /// # Errors
     /// Files that cannot be read or written: they stay as they are.
     pub async fn merge(&self) -> Result<()> {
+        self.writable()?;
         let inner = &*self.inner;
         let tables: Vec<_> = inner.tables.read().values().cloned().collect();
         for table in tables {
@@ -75,15 +86,17 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the files that count no more and that no query reads.
+    /// Removes the files that have counted no more for [`GRACE_MS`] and that no query reads.
     ///
     /// # Errors
     /// A file that cannot be removed; it is tried again the next time.
     pub async fn sweep(&self) -> Result<()> {
-        let unused: Vec<_> = self.inner.retired.lock().extract_if(.., |file| Arc::strong_count(file) == 1).collect();
-        for file in unused {
-            if let Err(e) = self.inner.storage.delete(&file.meta().name).await {
-                self.inner.retired.lock().push(file);
+        let before = self.inner.clock.now_ms().saturating_sub(GRACE_MS);
+        let is_unused = |retired: &mut Retired| retired.at_ms <= before && Arc::strong_count(&retired.file) == 1;
+        let unused: Vec<_> = self.inner.retired.lock().extract_if(.., is_unused).collect();
+        for retired in unused {
+            if let Err(e) = self.inner.storage.delete(&retired.file.meta().name).await {
+                self.inner.retired.lock().push(retired);
                 return Err(e);
             }
         }
@@ -92,6 +105,12 @@ impl Store {
 }
 
 impl Inner {
+    /// From now on these files count no more.
+    pub(super) fn retire(&self, files: impl IntoIterator<Item = Arc<MagneticFile>>) {
+        let at_ms = self.clock.now_ms();
+        self.retired.lock().extend(files.into_iter().map(|file| Retired { file, at_ms }));
+    }
+
     async fn merge_files(&self, table: &Arc<Table>, day: i64, files: Vec<Arc<MagneticFile>>) -> Result<()> {
         // One at a time, and not while memory is written into files: both put files in the place of others.
         let flush = self.flush.lock().await;
@@ -162,7 +181,7 @@ impl Inner {
         let gone: Vec<u64> = old.iter().map(|file| file.meta().id).collect();
         self.save(None, &BTreeMap::from([(table.id(), new.clone())]), &gone)?;
         table.swap_files(&gone, new);
-        self.retired.lock().extend(old.iter().cloned());
+        self.retire(old.iter().cloned());
         Ok(())
     }
 }

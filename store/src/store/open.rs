@@ -1,6 +1,9 @@
 //! Opening a store: the manifest, the files, and what the log has beyond them.
 
-use std::{fs::OpenOptions, sync::Arc};
+use std::{
+    fs::{File, OpenOptions},
+    sync::Arc,
+};
 
 use futures::{StreamExt, TryStreamExt};
 use hashbrown::{HashMap, HashSet};
@@ -23,13 +26,16 @@ use crate::{
 /// Footers that are read at a time.
 const AT_A_TIME: usize = 16;
 
+/// A store that is only read is looked at again when its writer has changed it meanwhile, so often.
+const LOOKS: usize = 10;
+
 impl Store {
     /// Opens the store in a directory, or makes it.
     ///
     /// # Errors
     /// A directory that another process has open, or that cannot be written; damage.
     pub async fn open(options: StoreOptions) -> Result<Self> {
-        let StoreOptions { dir, magnetic, clock, memory_bytes, file_rows, lookup_rows } = options;
+        let dir = options.dir.clone();
         std::fs::create_dir_all(&dir).at(&dir)?;
         let lock_path = dir.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).at(&lock_path)?;
@@ -38,56 +44,89 @@ impl Store {
             Err(std::fs::TryLockError::WouldBlock) => return Err(Error::InUse { path: dir.display().to_string() }),
             Err(std::fs::TryLockError::Error(e)) => return Err(e).at(&lock_path),
         }
-        let storage = match magnetic {
-            Some(storage) => storage,
-            None => Storage::directory(dir.join("magnetic"))?,
-        };
         let manifest = Manifest::load(&dir)?;
-        let row_groups = Arc::new(RowGroups::with_weighter(64, lookup_rows, ByRows));
-        let (mut tables, mut saved_series) = (HashMap::new(), HashMap::new());
-        for ((database, name), meta) in &manifest.tables {
-            let table = Table::new(meta.id, database, name, meta.retention);
-            for series in SeriesFile::new(&dir, meta.id).load(meta.series_bytes)? {
-                table.registry().write().add(series);
-            }
-            saved_series.insert(meta.id, table.registry().read().len());
-            *table.columns().write() = meta.columns.iter().cloned().collect();
-            let files = open_files(&storage, &meta.files, &row_groups).await?;
-            table.swap_files(&[], files);
-            tables.insert((database.clone(), name.clone()), Arc::new(table));
-        }
-        let by_id: HashMap<_, _> = tables.values().map(|table: &Arc<Table>| (table.id(), table.clone())).collect();
-        let wal = Wal::open(&dir.join("log"), manifest.log_from, |bytes| {
-            let frame = Frame::decode(bytes)?;
-            let (Frame::Series(id, _) | Frame::Column(id, _) | Frame::Rows(id, _)) = &frame;
-            // A table may have been deleted since.
-            if let Some(table) = by_id.get(id) {
-                table.replay(frame);
-            }
-            Ok(())
-        })?;
-        for table in tables.values() {
-            table.delete_replaced().await?;
-        }
-        remove_orphans(&storage, &manifest).await?;
-        let inner = Inner {
-            dir,
-            clock,
-            memory_bytes,
-            file_rows,
-            storage,
-            wal,
-            writing: tokio::sync::RwLock::new(()),
-            manifest: Mutex::new(manifest),
-            tables: RwLock::new(tables),
-            flush: tokio::sync::Mutex::new(None),
-            retired: Mutex::default(),
-            saved_series: Mutex::new(saved_series),
-            row_groups,
-            _lock: lock,
-        };
-        Ok(Store { inner: Arc::new(inner) })
+        let store = load(options, manifest, Some(lock)).await?;
+        let manifest = store.with_manifest(Clone::clone);
+        remove_orphans(&store.inner.storage, &manifest).await?;
+        Ok(store)
     }
+
+    /// Opens what there is in a directory at this moment, for reading, beside the process that writes it. What comes later is
+    /// not seen; files that the writer merges or drops meanwhile may be missed by a query, which then is to be asked again of
+    /// a store that was opened anew.
+    ///
+    /// # Errors
+    /// A directory that is not there, or that changes faster than it can be read; damage.
+    pub async fn open_read_only(options: StoreOptions) -> Result<Self> {
+        let mut manifest = Manifest::load(&options.dir)?;
+        for look in 1.. {
+            let loaded = load(options.clone(), manifest.clone(), None).await;
+            let now = Manifest::load(&options.dir)?;
+            // With another manifest the log may have been cut, and files may be gone: whatever was read says nothing.
+            if now == manifest || look == LOOKS {
+                return loaded;
+            }
+            manifest = now;
+        }
+        Err(Error::ReadOnly)
+    }
+}
+
+/// Reads files and log. Without a lock it changes nothing.
+async fn load(options: StoreOptions, manifest: Manifest, lock: Option<File>) -> Result<Store> {
+    let StoreOptions { dir, magnetic, clock, memory_bytes, file_rows, lookup_rows } = options;
+    let storage = match magnetic {
+        Some(storage) => storage,
+        None => Storage::directory(dir.join("magnetic"))?,
+    };
+    let row_groups = Arc::new(RowGroups::with_weighter(64, lookup_rows, ByRows));
+    let (mut tables, mut saved_series) = (HashMap::new(), HashMap::new());
+    for ((database, name), meta) in &manifest.tables {
+        let table = Table::new(meta.id, database, name, meta.retention);
+        for series in SeriesFile::new(&dir, meta.id).load(meta.series_bytes)? {
+            table.registry().write().add(series);
+        }
+        saved_series.insert(meta.id, table.registry().read().len());
+        *table.columns().write() = meta.columns.iter().cloned().collect();
+        let files = open_files(&storage, &meta.files, &row_groups).await?;
+        table.swap_files(&[], files);
+        tables.insert((database.clone(), name.clone()), Arc::new(table));
+    }
+    let by_id: HashMap<_, _> = tables.values().map(|table: &Arc<Table>| (table.id(), table.clone())).collect();
+    let replay = |bytes: &[u8]| {
+        let frame = Frame::decode(bytes)?;
+        let (Frame::Series(id, _) | Frame::Column(id, _) | Frame::Rows(id, _)) = &frame;
+        // A table may have been deleted since.
+        if let Some(table) = by_id.get(id) {
+            table.replay(frame);
+        }
+        Ok(())
+    };
+    let log = dir.join("log");
+    let wal = match lock {
+        Some(_) => Wal::open(&log, manifest.log_from, replay)?,
+        None => Wal::open_read_only(&log, manifest.log_from, replay)?,
+    };
+    for table in tables.values() {
+        table.delete_replaced().await?;
+    }
+    let inner = Inner {
+        dir,
+        clock,
+        memory_bytes,
+        file_rows,
+        storage,
+        wal,
+        writing: tokio::sync::RwLock::new(()),
+        manifest: Mutex::new(manifest),
+        tables: RwLock::new(tables),
+        flush: tokio::sync::Mutex::new(None),
+        retired: Mutex::default(),
+        saved_series: Mutex::new(saved_series),
+        row_groups,
+        lock,
+    };
+    Ok(Store { inner: Arc::new(inner) })
 }
 
 async fn open_files(

@@ -2,3 +2,4 @@
 
 mod model;
 mod queries;
+mod read_only;
