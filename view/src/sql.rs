@@ -1,0 +1,21 @@
+//! Names, texts and times as Timestream's SQL writes them.
+
+/// A name of a database, a table or a column.
+pub fn name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text.
+pub fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A time, of milliseconds since the epoch.
+pub fn time(ms: i64) -> String {
+    format!("from_milliseconds({ms})")
+}
+
+/// A number with a fraction; an exponent would be no literal of Timestream's.
+pub fn double(value: f64) -> String {
+    format!("{value:.6}")
+}

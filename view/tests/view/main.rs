@@ -1,0 +1,7 @@
+//! The view over a store of known readings, asked as a browser asks it.
+
+mod guard;
+mod job;
+mod panels;
+mod plans;
+mod support;
