@@ -40,6 +40,8 @@ mod stream;
 mod summary;
 mod table;
 pub mod units;
+#[cfg(feature = "view")]
+mod view;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -102,6 +104,10 @@ enum Command {
     /// Serve the embedded time-series store
     #[cfg(feature = "store")]
     Store(store::StoreCommand),
+    /// Serve the operational view over a store
+    #[cfg(feature = "view")]
+    #[command(after_help = view::AFTER)]
+    View(Box<view::ViewCommand>),
     /// Ask with SQL for what a job has written
     #[cfg(feature = "sql")]
     Query(query::QueryCommand),
@@ -194,6 +200,8 @@ fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Stream(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "store")]
         Command::Store(command) => command.run().map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "view")]
+        Command::View(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "sql")]
         Command::Query(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
@@ -299,6 +307,8 @@ mod tests {
             "hurtig stream simulate --load talk --picture talk.svg",
             #[cfg(feature = "store")]
             "hurtig store serve --dir d --listen 127.0.0.1:0 --table meters/readings --json",
+            #[cfg(feature = "view")]
+            "hurtig view --dir d --listen 127.0.0.1:0 --rest http://127.0.0.1:8081 --silent-after 20m --json",
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }

@@ -1,0 +1,146 @@
+//! `hurtig view`: the operational view over a store's directory.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use hurtig_engine::time::SystemClock;
+use hurtig_store::{Queries, Store, StoreOptions};
+use hurtig_timestream_sql::EngineOptions;
+use hurtig_view::{View, ViewOptions};
+use serde_json::json;
+
+use super::{Failure, output::Output, run::log_to_stderr, signals::Signals, units};
+
+pub const AFTER: &str = "\
+Opens a store that no job holds and serves a page over it: the fleet, consumption by region, every meter's day,
+voltages out of tolerance, silent meters; with --rest also how a job is and how late its readings come. It works
+without a network. When the readings end more than an hour ago, the page shows the fleet as it was then.
+
+  hurtig view --dir meters.store                                   the page at http://127.0.0.1:8082/
+  hurtig view --dir meters.store --rest http://127.0.0.1:8081      with the health of a job
+  hurtig view --dir other.store --database grid --table points --meter device_id --voltage volts
+
+The page asks nobody who he is, so it listens on 127.0.0.1 only. To show it to others, put a proxy that asks
+before it, with --host NAME for the name it is reached by; or --allow-remote, where everybody may see it.
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 failed, 2 wrong usage.";
+
+/// The view's command line.
+#[derive(Debug, Args)]
+pub struct ViewCommand {
+    /// Where the store is
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082")]
+    listen: SocketAddr,
+    /// Listen at an address that other machines reach, and answer whoever asks
+    #[arg(long)]
+    allow_remote: bool,
+    /// Answer requests for this host name too, as a proxy sends them; can be given again
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// The REST API of a job whose health is shown
+    #[arg(long, value_name = "URL")]
+    rest: Option<String>,
+    /// The store's database
+    #[arg(long, value_name = "NAME", default_value = "meters")]
+    database: String,
+    /// The table in it
+    #[arg(long, value_name = "NAME", default_value = "readings")]
+    table: String,
+    /// The dimension that names a meter (meterid, device_id and deviceid are found by themselves)
+    #[arg(long, value_name = "DIMENSION", default_value = "meter_id")]
+    meter: String,
+    /// The dimension that names its region
+    #[arg(long, value_name = "DIMENSION", default_value = "region")]
+    region: String,
+    /// The measure of energy, in kWh since the meter's last reading
+    #[arg(long, value_name = "MEASURE", default_value = "kwh_measure")]
+    energy: String,
+    /// The measure of voltage, in volts
+    #[arg(long, value_name = "MEASURE", default_value = "voltage_measure")]
+    voltage: String,
+    /// What a voltage should be, in volts
+    #[arg(long, value_name = "VOLTS", default_value_t = 230.0)]
+    nominal_voltage: f64,
+    /// How far from it one may be, as a share (EN 50160: 0.10)
+    #[arg(long, value_name = "SHARE", default_value_t = 0.10)]
+    tolerance: f64,
+    /// A meter that has said nothing for so long is silent
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = units::parse_duration)]
+    silent_after: Duration,
+    /// How much memory one query may take
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = units::parse_size)]
+    query_memory: usize,
+    /// Take the page's files from this directory, for working on them
+    #[arg(long, value_name = "DIR", hide = true)]
+    page: Option<PathBuf>,
+    /// Print JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// How often signals are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// What a store's directory has in it.
+const MANIFEST: &str = "manifest";
+
+impl ViewCommand {
+    /// Carries it out.
+    pub fn run(&self) -> Result<(), Failure> {
+        let options = self.options();
+        options.check().map_err(|e| Failure::usage(e.to_string()))?;
+        if !self.dir.join(MANIFEST).exists() {
+            return Err(Failure::usage(format!(
+                "there is no store in {}: `hurtig store serve --dir DIR` makes one, and a job with --sink embedded",
+                self.dir.display()
+            )));
+        }
+        log_to_stderr();
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("hurtig-view").enable_all().build()?;
+        let signals = Signals::listen(runtime.handle());
+        runtime.block_on(self.serve(options, signals))
+    }
+
+    fn options(&self) -> ViewOptions {
+        ViewOptions {
+            listen: self.listen,
+            allow_remote: self.allow_remote,
+            hosts: self.host.clone(),
+            database: self.database.clone(),
+            table: self.table.clone(),
+            meter: self.meter.clone(),
+            region: self.region.clone(),
+            energy: self.energy.clone(),
+            voltage: self.voltage.clone(),
+            rest: self.rest.clone(),
+            nominal_voltage: self.nominal_voltage,
+            tolerance: self.tolerance,
+            silent_after: self.silent_after,
+            page: self.page.clone(),
+            ..ViewOptions::default()
+        }
+    }
+
+    async fn serve(&self, options: ViewOptions, signals: Signals) -> Result<(), Failure> {
+        let clock = Arc::new(SystemClock);
+        let store = Store::open(StoreOptions::new(&self.dir, clock.clone())).await?;
+        let engine = EngineOptions { memory_limit_bytes: self.query_memory, ..EngineOptions::default() };
+        let server = View::new(Queries::new(&store, engine)?, clock, options).bind().await?;
+        let (url, dir) = (server.url(), self.dir.display().to_string());
+        // A line of its own, at once: a script waits for it.
+        Output::new(self.json).result(
+            &format!("the view is at {url}, over the store in {dir}"),
+            "listening",
+            json!({ "url": url, "address": server.address().to_string(), "dir": dir }),
+        );
+        let end = async move {
+            while signals.number() == 0 {
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        server.serve(end).await?;
+        Ok(())
+    }
+}
