@@ -46,6 +46,7 @@ mod schema;
 mod shard;
 mod store;
 mod table;
+mod unload;
 mod value;
 mod version;
 mod wal;
@@ -61,6 +62,7 @@ pub use self::{
     record::{Dimension, Measure, Outcome, Record, Rejected},
     retention::Retention,
     store::{NewTable, Store, StoreOptions, Taken},
+    unload::{Unload, UnloadPlace, Unloaded},
     value::{MeasureType, MeasureValue},
     wire::{AccessKeys, QueryEngine, QueryLimits, RunningQuery, Server, ServerOptions, Tls},
 };

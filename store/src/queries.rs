@@ -14,6 +14,7 @@ use crate::{
     query::{LastPoints, StoreTable},
     schema::{MEASURE_NAME, TIME},
     store::Store,
+    unload::{Unload, UnloadPlace},
     value::MeasureType,
 };
 
@@ -21,6 +22,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Queries {
     engine: Engine,
+    unload: Option<UnloadPlace>,
 }
 
 impl Queries {
@@ -30,7 +32,26 @@ impl Queries {
     /// What DataFusion cannot set up (a directory to spill to).
     pub fn new(store: &Store, options: EngineOptions) -> hurtig_timestream_sql::Result<Self> {
         let engine = Engine::new(Arc::new(StoreCatalog(store.clone())), store.clock(), options)?;
-        Ok(Queries { engine: engine.with_optimizer_rule(Arc::new(LastPoints)) })
+        Ok(Queries { engine: engine.with_optimizer_rule(Arc::new(LastPoints)), unload: None })
+    }
+
+    /// The same, where UNLOAD may write somewhere.
+    pub fn with_unload(mut self, place: UnloadPlace) -> Self {
+        self.unload = Some(place);
+        self
+    }
+
+    /// Makes ready to write an UNLOAD's result; `id` is in all its files' names, and no other UNLOAD's.
+    ///
+    /// # Errors
+    /// When it may not write there, or nowhere at all; a result that cannot be written as it says.
+    pub fn unload(&self, id: &str, statement: Prepared) -> hurtig_timestream_sql::Result<Unload> {
+        let Some(place) = &self.unload else {
+            return Err(hurtig_timestream_sql::Error::validation(
+                "UNLOAD has nowhere to write: this server was not given a place for it (--unload-to)",
+            ));
+        };
+        Unload::new(place, id, statement)
     }
 
     /// Plans a statement.
@@ -39,6 +60,14 @@ impl Queries {
     /// A statement that is wrong.
     pub async fn prepare(&self, sql: &str) -> hurtig_timestream_sql::Result<Prepared> {
         self.engine.prepare(sql).await
+    }
+
+    /// Plans a scheduled query's statement, whose `@scheduled_runtime` is in nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// A statement that is wrong.
+    pub async fn prepare_scheduled(&self, sql: &str, runtime: i64) -> hurtig_timestream_sql::Result<Prepared> {
+        self.engine.prepare_scheduled(sql, runtime).await
     }
 
     /// Starts a statement: its rows come as a stream, and dropping that ends it.

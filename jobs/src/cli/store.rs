@@ -4,7 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Subcommand};
 use hurtig_engine::time::SystemClock;
-use hurtig_store::{AccessKeys, NewTable, Queries, Retention, Server, ServerOptions, Store, StoreOptions, Tls};
+use hurtig_store::{
+    AccessKeys, NewTable, Queries, Retention, Server, ServerOptions, Storage, Store, StoreOptions, Tls, UnloadPlace,
+};
 use hurtig_timestream_sql::EngineOptions;
 use serde_json::json;
 
@@ -55,6 +57,12 @@ struct ServeOptions {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8086")]
     listen: SocketAddr,
+    /// Where readings that have aged go: s3://bucket/prefix, or a directory; below --dir unless said otherwise
+    #[arg(long, value_name = "PLACE")]
+    magnetic: Option<String>,
+    /// Below which place UNLOAD and error reports may be written: s3://bucket/prefix, or a directory, which stands for all of S3
+    #[arg(long, value_name = "PLACE")]
+    unload_to: Option<String>,
     /// Make this database, if it is not there; can be given again
     #[arg(long, value_name = "NAME")]
     database: Vec<String>,
@@ -134,10 +142,16 @@ impl ServeOptions {
         }
         let mut store = StoreOptions::new(&self.dir, Arc::new(SystemClock));
         store.memory_bytes = self.memory;
+        store.magnetic = self.magnetic.as_deref().map(Storage::open).transpose().map_err(Failure::failed)?;
         let store = Store::open(store).await?;
         self.make(&store)?;
         let engine = EngineOptions { memory_limit_bytes: self.query_memory, ..EngineOptions::default() };
-        options.engine = Some(Arc::new(Queries::new(&store, engine)?));
+        let mut queries = Queries::new(&store, engine)?;
+        if let Some(place) = &self.unload_to {
+            let place = UnloadPlace::open(place).map_err(Failure::failed)?;
+            queries = queries.with_unload(place);
+        }
+        options.engine = Some(Arc::new(queries));
         let maintenance = store.spawn_maintenance(MAINTENANCE);
         let server = Server::bind(store, options).await?;
         let (url, dir) = (server.url(), self.dir.display().to_string());

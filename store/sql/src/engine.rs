@@ -153,7 +153,24 @@ impl Engine {
     ///
     /// [`Error::Validation`] and [`Error::NotFound`] when the statement is wrong.
     pub async fn prepare(&self, sql: &str) -> Result<Prepared> {
+        self.prepare_tokens(tokens::tokenize(sql)?).await
+    }
+
+    /// As [`prepare`](Self::prepare), for a scheduled query: its `@scheduled_runtime` is `runtime`, in nanoseconds since
+    /// 1970.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare`](Self::prepare).
+    pub async fn prepare_scheduled(&self, sql: &str, runtime: i64) -> Result<Prepared> {
         let tokens = tokens::tokenize(sql)?;
+        self.prepare_tokens(tokens::with_scheduled_runtime(tokens, runtime)).await
+    }
+
+    async fn prepare_tokens(
+        &self,
+        tokens: Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>,
+    ) -> Result<Prepared> {
         let catalog = self.catalog.as_ref();
         let batch = match statement::parse(tokens.clone())? {
             Statement::Query(query) => return self.plan(&query, tokens).await,

@@ -1,5 +1,7 @@
 //! The query's text as tokens, and what Timestream writes in ways that no SQL parser knows.
 //!
+//! `@scheduled_runtime` is no column but a time, which whoever runs the scheduled query gives.
+//!
 //! Three things are put right before parsing, each on whole tokens, so that strings, comments and quoted names
 //! stay as they are:
 //!
@@ -24,6 +26,25 @@ const MEASURE_TYPES: [&str; 5] = ["double", "bigint", "varchar", "boolean", "tim
 pub(crate) fn tokenize(sql: &str) -> Result<Vec<TokenWithSpan>> {
     let tokens = Tokenizer::new(&TimestreamDialect, sql).tokenize_with_location()?;
     Ok(types_in_casts(&durations(measure_values(tokens))?))
+}
+
+/// The tokens with a time in the place of a scheduled query's `@scheduled_runtime`, in nanoseconds since 1970.
+pub(crate) fn with_scheduled_runtime(tokens: Vec<TokenWithSpan>, nanoseconds: i64) -> Vec<TokenWithSpan> {
+    let is_it = |token: &Token| match token {
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case("@scheduled_runtime"),
+        _ => false,
+    };
+    let time = |span: Span| {
+        // A negative number would be an operator and a number.
+        let number = Token::Number(nanoseconds.max(0).to_string(), false);
+        let call = [Token::make_word("from_nanoseconds", None), Token::LParen, number, Token::RParen];
+        call.map(|token| TokenWithSpan::new(token, span))
+    };
+    let replace = |token: TokenWithSpan| match is_it(&token.token) {
+        true => time(token.span).to_vec(),
+        false => vec![token],
+    };
+    tokens.into_iter().flat_map(replace).collect()
 }
 
 /// A quoted identifier.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// `UNLOAD (…) TO 's3://bucket/prefix' WITH (…)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnloadOptions {
-    /// Where to: `s3://bucket/prefix`.
+    /// Where to: `s3://bucket/prefix`, or `file:///directory`, which Timestream does not have.
     pub to: String,
     /// The columns whose values make the directories; they are the query's last columns.
     pub partitioned_by: Vec<String>,
@@ -55,8 +55,8 @@ impl UnloadOptions {
             escaped_by: '\\',
             max_file_size: None,
         };
-        if !options.to.starts_with("s3://") {
-            return Err(Error::validation("UNLOAD writes to 's3://bucket/prefix'"));
+        if !options.to.starts_with("s3://") && !options.to.starts_with("file://") {
+            return Err(Error::validation("UNLOAD writes to 's3://bucket/prefix', or to 'file:///directory'"));
         }
         for option in with {
             let SqlOption::KeyValue { key, value } = option else {
@@ -120,6 +120,9 @@ fn text(key: &str, value: &Expr) -> Result<String> {
 
 fn one_character(key: &str, value: &Expr) -> Result<char> {
     let text = text(key, value)?;
+    if matches!(text.as_str(), "\\t" | "/t") {
+        return Ok('\t');
+    }
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
         (Some(c), None) if c.is_ascii() => Ok(c),
@@ -129,16 +132,17 @@ fn one_character(key: &str, value: &Expr) -> Result<char> {
 
 /// `16MB` … `78GB`.
 fn size(text: &str) -> Result<u64> {
+    let wrong =
+        || Error::validation(format!("max_file_size is written 16MB … 78GB, and is from there to there, not '{text}'"));
     let upper = text.to_ascii_uppercase();
     let (number, unit) = match (upper.strip_suffix("MB"), upper.strip_suffix("GB")) {
         (Some(n), _) => (n, 1 << 20),
         (_, Some(n)) => (n, 1 << 30),
-        _ => return Err(Error::validation(format!("max_file_size is written 16MB or 78GB, not '{text}'"))),
+        _ => return Err(wrong()),
     };
-    number
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(unit))
-        .ok_or_else(|| Error::validation(format!("max_file_size is written 16MB or 78GB, not '{text}'")))
+    let size = number.trim().parse::<u64>().ok().and_then(|n| n.checked_mul(unit)).ok_or_else(wrong)?;
+    if !(16 << 20..=78 << 30).contains(&size) {
+        return Err(wrong());
+    }
+    Ok(size)
 }

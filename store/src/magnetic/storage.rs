@@ -11,7 +11,7 @@ use parquet::{
     file::metadata::ParquetMetaData,
 };
 
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 
 /// The files' place.
 #[derive(Debug, Clone)]
@@ -32,6 +32,32 @@ impl Storage {
         Ok(Storage { objects, prefix: Path::default(), local: Some(dir) })
     }
 
+    /// `s3://bucket/prefix`, with everything else from the environment's `AWS_…` as AWS's own tools have it, or a directory.
+    ///
+    /// # Errors
+    /// A directory that cannot be made; a bucket's settings that do not do; S3 in a build without it.
+    pub fn open(place: &str) -> Result<Self> {
+        let Some(rest) = place.strip_prefix("s3://") else { return Self::directory(place) };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(Error::Validation(format!("'{place}' names no bucket: write s3://bucket/prefix")));
+        }
+        Self::bucket(bucket, Path::from(prefix))
+    }
+
+    #[cfg(feature = "s3")]
+    fn bucket(bucket: &str, prefix: Path) -> Result<Self> {
+        let objects = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
+        Ok(Self::objects(Arc::new(objects), prefix))
+    }
+
+    #[cfg(not(feature = "s3"))]
+    fn bucket(bucket: &str, _prefix: Path) -> Result<Self> {
+        Err(Error::Validation(format!(
+            "s3://{bucket}: this build has no S3: build with the feature `s3`, or give a directory"
+        )))
+    }
+
     /// Objects below a prefix.
     pub fn objects(objects: Arc<dyn ObjectStore>, prefix: Path) -> Self {
         Storage { objects, prefix, local: None }
@@ -49,8 +75,17 @@ impl Storage {
 
     /// Writes a file; it would survive a power loss.
     pub async fn put(&self, name: &str, bytes: Bytes) -> Result<()> {
-        let path = self.path(name);
-        self.objects.put(&path, bytes.into()).await?;
+        self.put_at(&self.path(name), bytes).await
+    }
+
+    /// As [`Storage::put`], at a whole path.
+    pub(crate) async fn put_at(&self, path: &Path, bytes: Bytes) -> Result<()> {
+        self.objects.put(path, bytes.into()).await?;
+        self.sync(path).await
+    }
+
+    /// Makes a file that is there such that it would survive a power loss.
+    pub(crate) async fn sync(&self, path: &Path) -> Result<()> {
         if let Some(dir) = self.local.clone() {
             let file = dir.join(path.as_ref());
             let synced = tokio::task::spawn_blocking(move || -> Result<()> {
@@ -61,7 +96,7 @@ impl Storage {
                 }
                 Ok(())
             });
-            synced.await.map_err(std::io::Error::other).at(std::path::Path::new(name))??;
+            synced.await.map_err(std::io::Error::other).at(std::path::Path::new(path.as_ref()))??;
         }
         Ok(())
     }

@@ -241,6 +241,7 @@ fn encode(
     series: Arc<Vec<Arc<Series>>>,
     columns: &[ColumnDef],
 ) -> Result<Written> {
+    fail::fail_point!("store-encode");
     let mut writer = FileWriter::new(schema, series)?;
     let mut batch = CoreBuilder::new(columns);
     for (shard, number, chunk, range) in pieces {

@@ -197,9 +197,10 @@ impl OpenQueries {
                 })?
             }
         };
-        let running = self.engine.start(&asked.sql).await?;
+        let id = self.ids.next();
+        let running = self.engine.start_as(&id, &asked.sql).await?;
         let query = Arc::new(OpenQuery {
-            id: self.ids.next(),
+            id,
             principal: asked.principal,
             sql: asked.sql,
             client_token: asked.client_token,
