@@ -9,7 +9,7 @@ const NAMES = { hour: "the last hour by the minute", day: "the last day by the q
 
 export class Consumption {
   constructor() {
-    this.plot = new Plot("Consumption by region over time", { height: 300 });
+    this.plot = new Plot("Consumption by region over time", { height: 330 });
     this.summary = h("p", { class: "summary" });
     this.legend = h("ul", { class: "legend" });
     this.values = new Values("Consumption by region, values", [["From"], ["All", "n"]]);

@@ -1,7 +1,7 @@
 // The fleet at a glance.
 
 import { byId, h, say } from "./dom.js";
-import { count, moment, percent, plural, powerParts, rate, setTime, span, volts } from "./format.js";
+import { count, moment, percent, plural, powerParts, rate, roughly, setTime, span, volts } from "./format.js";
 
 const TILES = ["power", "meters", "outside", "silent", "rate", "newest"];
 
@@ -56,7 +56,7 @@ export class Fleet {
       this.put("newest", "–", "", "there is none yet");
     } else {
       const age = fleet.clock_ms - fleet.newest_ms;
-      setTime(newest.value, fleet.newest_ms, span(Math.max(0, age)));
+      setTime(newest.value, fleet.newest_ms, roughly(Math.max(0, age)));
       say(newest.unit, "old");
       say(newest.note, moment(fleet.newest_ms, fleet.clock_ms));
       newest.tile.dataset.state = age > fleet.silent_after_ms ? "quiet" : "well";

@@ -58,6 +58,9 @@ export function span(ms) {
   return `${digits(0, 1).format(days / 365.25)} years`;
 }
 
+/** How long, in one unit. */
+export const roughly = (ms) => (ms < 1000 ? "0 s" : span(ms).split(" ").slice(0, 2).join(" "));
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const clockSeconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -73,6 +76,15 @@ export function moment(ms, today) {
   const same = today !== undefined && new Date(ms).toDateString() === new Date(today).toDateString();
   if (same) return hms(ms);
   return `${date(ms)}, ${hms(ms)}`;
+}
+
+const dayMinute = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** The same as short as can be, for a list. */
+export function stamp(ms, today) {
+  const [a, b] = [new Date(ms), new Date(today)];
+  if (a.toDateString() === b.toDateString()) return hms(ms);
+  return a.getFullYear() === b.getFullYear() ? dayMinute.format(ms) : `${date(ms)}, ${hm(ms)}`;
 }
 
 export const utc = (ms) => `${new Date(ms).toISOString().replace("T", " ").replace(".000Z", "")} UTC`.replace("Z UTC", " UTC");

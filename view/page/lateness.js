@@ -34,7 +34,7 @@ export class Lateness {
       const share = bucket.count / total;
       // By the root: one reading in ten thousand is still seen. The numbers say what is meant.
       const length = most > 0 ? Math.sqrt(bucket.count / most) : 0;
-      const bar = h("span", { class: "bar" });
+      const bar = h("span", { class: "length" });
       bar.style.inlineSize = `${length * 100}%`;
       return h("tr", {}, h("th", { scope: "row" }, name(bucket, buckets[i - 1]?.upper_ms)), h("td", { class: "n" }, count(bucket.count)),
         h("td", { class: "n" }, bucket.count > 0 && share < 0.001 ? "< 0.1 %" : percent(share)), h("td", { class: "bar-cell", "aria-hidden": "true" }, bar));

@@ -31,7 +31,7 @@ export function lines({ points, from, to, band, gap, unit, format, head, name, k
         svg.append(s("rect", { class: "band", x: box.left, width: box.right - box.left, y: y(band.high), height: y(band.low) - y(band.high) }));
         valueAxis(svg, box, y, Math.min(low, scale[0]), Math.max(high, scale[scale.length - 1]), unit);
         timeAxis(svg, box, x, from, to);
-        for (const [edge, text, below] of [[band.high, band.highText, false], [band.low, band.lowText, true]]) {
+        for (const [edge, text, below] of [[band.high, band.highText, true], [band.low, band.lowText, false]]) {
           svg.append(
             s("line", { class: "edge", x1: box.left, x2: box.right, y1: y(edge), y2: y(edge) }),
             s("text", { class: "edge-text end", x: box.right - 4, y: y(edge) + (below ? 14 : -5) }, text),

@@ -1,7 +1,9 @@
 // The lists that lead to a meter: who is out of tolerance, and who is silent.
 
-import { byId, h, rows, say, table } from "./dom.js";
-import { count, moment, percent, setTime, span, volts } from "./format.js";
+import { Values, byId, h, rows, say, table } from "./dom.js";
+import { count, percent, plural, setTime, span, stamp, volts } from "./format.js";
+import { histogram } from "./histogram.js";
+import { Plot } from "./plot.js";
 
 export const meterHref = (id) => `#meter=${encodeURIComponent(id)}`;
 
@@ -37,10 +39,22 @@ class List {
 export class VoltageList extends List {
   constructor() {
     super("voltage", "Meters whose voltage is out of tolerance, the worst first", [["Meter"], ["Region"], ["Voltage", "n"], ["Deviation", "n"], ["Measured", "n"]]);
+    this.plot = new Plot("All meters' last voltages", { height: 132 });
+    this.summary = h("p", { class: "summary" });
+    this.values = new Values("All meters' last voltages, values", [["From"], ["Meters", "n"]]);
+    this.figure = h("figure", { hidden: true, "aria-label": "All meters' last voltages" }, this.plot.element, h("figcaption", {}, this.summary));
+    byId("voltage").append(this.figure, this.values.element);
   }
 
   answer(answer) {
-    this.put(answer, `Every meter's last voltage lies within ${volts(answer.low_volts)} and ${volts(answer.high_volts)}.`);
+    const { distribution, low_volts: low, high_volts: high, step_volts: step } = answer;
+    const measured = distribution.reduce((sum, one) => sum + one.meters, 0);
+    this.put(answer, measured ? `Every meter's last voltage lies within ${volts(low)} and ${volts(high)}.` : "No meter measures its voltage.");
+    this.figure.hidden = this.values.element.hidden = measured === 0;
+    if (measured === 0) return;
+    this.plot.set(histogram(answer));
+    say(this.summary, `${plural(measured, "meter")} by last voltage; ${percent(1 - answer.total / measured, 1)} between ${volts(low)} and ${volts(high)}.`);
+    this.values.set(JSON.stringify(distribution), () => distribution.map((one) => [`${volts(one.from_volts)} to ${volts(one.from_volts + step)}`, count(one.meters)]));
   }
 
   row(meter) {
@@ -77,6 +91,6 @@ export class SilentList extends List {
     const [, region, silent, at] = row.children;
     say(region, meter.region);
     say(silent, span(meter.silent_ms));
-    setTime(at.firstElementChild, meter.seen_ms, moment(meter.seen_ms, now));
+    setTime(at.firstElementChild, meter.seen_ms, stamp(meter.seen_ms, now));
   }
 }

@@ -1,7 +1,7 @@
 // How the job is: state, throughput, lag, checkpoints, books, failures.
 
 import { byId, h, renew, say, table } from "./dom.js";
-import { bytes, count, moment, percent, rate, span, time } from "./format.js";
+import { bytes, count, date, hms, percent, rate, span, stamp, time } from "./format.js";
 
 /** A lag beyond this is no lag: the job replays history. */
 const REPLAY_MS = 86400000 * 7;
@@ -60,7 +60,7 @@ class Job {
     const worst = lags.length ? Math.max(...lags.map((v) => v.lag_ms)) : null;
     const slowest = lags.find((v) => v.lag_ms === worst);
     const lag = worst === null ? ["–", job.vertices.some((v) => v.ended) ? "all input is read" : "no watermark yet"]
-      : worst > REPLAY_MS ? [moment(slowest.watermark_ms, now), "history: event time has come to here"]
+      : worst > REPLAY_MS ? [hms(slowest.watermark_ms), `on ${date(slowest.watermark_ms)}: history is replayed`]
       : [span(Math.max(0, worst)), "watermark behind now"];
     const figures = [
       ["Event time", ...lag],
@@ -76,7 +76,7 @@ class Job {
     renew(this.vertices, JSON.stringify([job.vertices, Math.floor(now / 1000)]), () => job.vertices.map((v) => h("tr", {},
       h("th", { scope: "row" }, v.name.replace(/->/g, "→"), v.parallelism > 1 ? h("small", {}, ` × ${v.parallelism}`) : ""),
       h("td", { class: "n" }, rate(v.in_per_second)), h("td", { class: "n" }, rate(v.out_per_second)),
-      h("td", { class: "n" }, v.ended ? "end" : v.watermark_ms === null ? "–" : v.lag_ms > REPLAY_MS ? time(v.watermark_ms, now) : `${span(Math.max(0, v.lag_ms))} behind`),
+      h("td", { class: "n" }, v.ended ? "end" : v.watermark_ms === null ? "–" : v.lag_ms > REPLAY_MS ? time(v.watermark_ms, now, stamp(v.watermark_ms, now)) : `${span(Math.max(0, v.lag_ms))} behind`),
       h("td", { class: "n" }, gauge(v.busy, "busy")), h("td", { class: "n" }, gauge(v.backpressured, "backpressured")))));
 
     this.booksBox.hidden = job.books.length === 0;

@@ -5,7 +5,7 @@ import { axisNumber, ticks, timeTicks } from "./scale.js";
 import { hm, shortDate, utc } from "./format.js";
 
 /** Pixels around the drawing. */
-const PAD = { top: 14, right: 12, bottom: 26, left: 52 };
+const PAD = { top: 24, right: 12, bottom: 26, left: 52 };
 
 /**
  * `model` is: `n` steps, `x(i)` the middle of one in pixels, `words(i)` a step in words, `head(i)` its title, `lines(i)` its
@@ -120,7 +120,7 @@ export function valueAxis(svg, box, y, low, high, unit) {
       s("text", { class: "tick end", x: box.left - 8, y: y(value) + 4 }, text(value)),
     );
   }
-  svg.append(s("text", { class: "unit end", x: box.left - 8, y: box.bottom + 18 }, unit));
+  svg.append(s("text", { class: "unit end", x: box.left - 8, y: 11 }, unit));
 }
 
 /** The axis of times. */

@@ -15,7 +15,7 @@ macro_rules! files {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../page/", $name)))),*] };
 }
 
-const FILES: [File; 20] = files![
+const FILES: [File; 21] = files![
     "index.html",
     "view.css",
     "charts.css",
@@ -29,6 +29,7 @@ const FILES: [File; 20] = files![
     "plot.js",
     "columns.js",
     "lines.js",
+    "histogram.js",
     "search.js",
     "fleet.js",
     "consumption.js",

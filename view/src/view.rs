@@ -101,7 +101,10 @@ impl View {
                 ]
             }
             Question::Meters { find } => vec![("meters by name", panels::meters::statement(&readings, find))],
-            Question::Voltage => vec![("voltage out of tolerance", panels::voltage::statement(&readings, options))],
+            Question::Voltage => vec![
+                ("voltage out of tolerance", panels::voltage::statement(&readings, options)),
+                ("distribution of voltages", panels::voltage::distribution_statement(&readings, options)),
+            ],
             Question::Silent => vec![("silent meters", panels::silent::statement(&readings, options, moment))],
             Question::Lateness | Question::Pipeline => Vec::new(),
         })

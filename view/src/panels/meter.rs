@@ -92,7 +92,8 @@ pub fn day_statement(readings: &Readings, options: &ViewOptions, id: &str, to_ms
     let of = |measure: &str| format!("CASE WHEN measure_name = {measure} THEN {VALUE} END");
     let (energy, voltage) = (of(&energy), of(&voltage));
     format!(
-        "SELECT bin(time, 1m) AS step, sum({energy}) AS kwh, avg({voltage}) AS volts, min({voltage}) AS low, max({voltage}) AS high\n\
+        "SELECT bin(time, 1m) AS step, sum({energy}) AS kwh,\n       \
+         avg({voltage}) AS volts,\n       min({voltage}) AS low,\n       max({voltage}) AS high\n\
          FROM {table} WHERE {meter} = {id} AND time > {from} AND time <= {to}\n\
          GROUP BY bin(time, 1m) ORDER BY step"
     )

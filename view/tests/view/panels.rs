@@ -215,6 +215,22 @@ fn voltages_out_of_tolerance_the_worst_first() {
         // By how far: 30.5 V and 30 V. What was too high 20 minutes ago and is not now is not there.
         let expected = json!([meter("m-2", "WEST", 260.5, 4), meter("m-3", "EAST", 200.0, 70)]);
         assert_eq!((&answer["total"], &answer["meters"]), (&json!(2), &expected));
+        // Steps of 1 V from 207 V on: 200, 231, 253 (the limit is the beginning of the first step above) and 260.5 V.
+        let steps = answer["distribution"].as_array().expect("steps");
+        let steps: Vec<_> =
+            steps.iter().map(|s| (s["from_volts"].as_f64().expect("volts").round(), &s["meters"])).collect();
+        let one = &json!(1);
+        assert_eq!(steps, [(200.0, one), (231.0, one), (253.0, one), (260.0, one)]);
+        served.end().await;
+
+        // Far out is far out: of 184 V and of 275 V are the last steps.
+        let far = Stored::with(&[volts("a", "E", 1, 3.0), volts("b", "E", 1, 999.0), volts("c", "E", 1, 100.0)]).await;
+        let served = far.serve().await;
+        let answer = served.ok("/api/voltage").await;
+        let steps = answer["distribution"].as_array().expect("steps");
+        let steps: Vec<_> =
+            steps.iter().map(|s| (s["from_volts"].as_f64().expect("volts").round(), &s["meters"])).collect();
+        assert_eq!(steps, [(184.0, &json!(2)), (275.0, &json!(1))]);
         served.end().await;
 
         // A list has as many rows as it may, and knows how many there are.

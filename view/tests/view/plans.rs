@@ -23,7 +23,8 @@ fn last_values_read_no_file() {
             }
             counts
         };
-        for question in [Question::Voltage, Question::Silent, Question::Meters { find: "m".into() }] {
+        assert_eq!(files(&Question::Voltage).await, [0, 0]);
+        for question in [Question::Silent, Question::Meters { find: "m".into() }] {
             assert_eq!(files(&question).await, [0], "{question:?}");
         }
         // The two sums of energy are of readings.
