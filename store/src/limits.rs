@@ -103,7 +103,8 @@ fn value_reason(name: &str, value: &MeasureValue) -> Option<String> {
     }
 }
 
-fn size(record: &Record) -> usize {
+/// Bytes of a record, as Timestream counts them.
+pub fn size(record: &Record) -> usize {
     let dimensions: usize = record.dimensions.iter().map(|(n, v)| n.len() + v.len()).sum();
     let of = |value: &MeasureValue| match value {
         MeasureValue::Varchar(text) => text.len(),

@@ -149,6 +149,7 @@ impl ServeOptions {
         let mut queries = Queries::new(&store, engine)?;
         if let Some(place) = &self.unload_to {
             let place = UnloadPlace::open(place).map_err(Failure::failed)?;
+            options.reports = Some(place.clone());
             queries = queries.with_unload(place);
         }
         options.engine = Some(Arc::new(queries));

@@ -1,4 +1,4 @@
-//! Amazon resource names: what databases and tables are called from outside.
+//! Amazon resource names: what databases, tables and scheduled queries are called from outside.
 
 use super::fault::Fault;
 
@@ -13,6 +13,8 @@ pub struct Arns {
 pub enum Resource {
     Database(String),
     Table(String, String),
+    /// By the last part of its name, which may have slashes in it.
+    ScheduledQuery(String),
 }
 
 impl Arns {
@@ -31,9 +33,17 @@ impl Arns {
         format!("{}database/{database}/table/{name}", self.prefix)
     }
 
+    /// A scheduled query's.
+    pub fn scheduled_query(&self, id: &str) -> String {
+        format!("{}scheduled-query/{id}", self.prefix)
+    }
+
     /// What a name is of.
     pub fn resource(&self, arn: &str) -> Result<Resource, Fault> {
         let path = arn.strip_prefix(&self.prefix).unwrap_or_default();
+        if let Some(id) = path.strip_prefix("scheduled-query/") {
+            return Ok(Resource::ScheduledQuery(id.into()));
+        }
         match path.split('/').collect::<Vec<_>>()[..] {
             ["database", name] => Ok(Resource::Database(name.into())),
             ["database", database, "table", name] => Ok(Resource::Table(database.into(), name.into())),

@@ -70,7 +70,8 @@ pub async fn prepare_query(queries: &OpenQueries, body: &[u8]) -> Result<Value, 
     Ok(json!({ "QueryString": sql, "Columns": columns, "Parameters": [] }))
 }
 
-fn query_string(text: Option<String>) -> Result<String, Fault> {
+/// The text of a query.
+pub fn query_string(text: Option<String>) -> Result<String, Fault> {
     let text = required(text, "queryString")?;
     length(&text, "queryString", 1, QUERY)?;
     Ok(text)

@@ -11,12 +11,14 @@ use super::{
     ids::Ids,
     keys::AccessKeys,
     open_queries::{OpenQueries, QueryLimits},
+    scheduled::ScheduledQueries,
     service::{Service, handle},
     tls::{Tls, TlsListener},
 };
 use crate::{
     error::{Error, Result},
     store::Store,
+    unload::UnloadPlace,
 };
 
 /// How long requests that are on their way when the server ends may take.
@@ -41,6 +43,8 @@ pub struct ServerOptions {
     pub engine: Option<Arc<dyn QueryEngine>>,
     /// What open queries may take.
     pub queries: QueryLimits,
+    /// Where scheduled queries may write their error reports; nowhere without.
+    pub reports: Option<UnloadPlace>,
 }
 
 impl ServerOptions {
@@ -53,6 +57,7 @@ impl ServerOptions {
             region: "us-east-1".into(),
             engine: None,
             queries: QueryLimits::default(),
+            reports: None,
         }
     }
 }
@@ -72,7 +77,7 @@ impl Server {
     /// # Errors
     /// An address beyond loopback without keys; one that cannot be listened at.
     pub async fn bind(store: Store, options: ServerOptions) -> Result<Self> {
-        let ServerOptions { listen, keys, tls, region, engine, queries } = options;
+        let ServerOptions { listen, keys, tls, region, engine, queries, reports } = options;
         if !listen.ip().is_loopback() && keys.is_empty() {
             return Err(Error::Validation(format!(
                 "{listen} can be reached from other machines, so requests have to be signed: give access keys, or listen \
@@ -83,10 +88,14 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(at)?;
         let address = listener.local_addr().map_err(at)?;
         let clock = store.clock();
+        let arns = Arns::new(&region, ACCOUNT);
+        let scheduled =
+            engine.clone().map(|engine| Arc::new(ScheduledQueries::new(store.clone(), engine, arns.clone(), reports)));
         let service = Service {
             ids: Ids::new(clock.now_ms()),
             queries: engine.map(|engine| OpenQueries::new(engine, clock, queries)),
-            arns: Arns::new(&region, ACCOUNT),
+            scheduled,
+            arns,
             store,
             keys,
         };
@@ -113,6 +122,7 @@ impl Server {
         let app = Router::new().fallback(handle).with_state(service.clone());
         let ending = watch::Sender::new(false);
         let sweeping = tokio::spawn(sweep(service.clone()));
+        let scheduled = service.scheduled.clone().map(|scheduled| tokio::spawn(scheduled.run()));
         let wait = |mut ended: watch::Receiver<bool>| async move {
             // When there is nobody left to say it, it has ended, too.
             let _ = ended.wait_for(|ended| *ended).await;
@@ -145,6 +155,11 @@ impl Server {
         };
         watching.abort();
         sweeping.abort();
+        if let Some(scheduled) = scheduled {
+            scheduled.abort();
+            // What it has under way goes with it; the store is to be free when this returns.
+            let _ = scheduled.await;
+        }
         served.map_err(|source| Error::Io { path: address.to_string(), source })
     }
 }

@@ -20,7 +20,9 @@ use super::{
     ids::Ids,
     keys::AccessKeys,
     open_queries::OpenQueries,
-    query, scheduled, signature, tables, tags, write,
+    query,
+    scheduled::ScheduledQueries,
+    signature, tables, tags, write,
 };
 use crate::store::Store;
 
@@ -40,6 +42,7 @@ const CACHE_MINUTES: u32 = 1_440;
 pub struct Service {
     pub store: Store,
     pub queries: Option<OpenQueries>,
+    pub scheduled: Option<Arc<ScheduledQueries>>,
     pub arns: Arns,
     /// Whose requests are taken; anybody's when there are none.
     pub keys: AccessKeys,
@@ -97,6 +100,7 @@ impl Service {
             "Query" => query::query(self.queries()?, principal, &body).await,
             "CancelQuery" => Ok(text(&query::cancel_query(self.queries()?, principal.as_deref(), &body)?)),
             "PrepareQuery" => Ok(text(&query::prepare_query(self.queries()?, &body).await?)),
+            "CreateScheduledQuery" => Ok(text(&self.scheduled()?.create(&body).await?)),
             "DescribeEndpoints" => Ok(text(&endpoints(&parts.headers))),
             _ => {
                 // They may wait for the disk.
@@ -129,20 +133,27 @@ impl Service {
             "CreateBatchLoadTask" | "DescribeBatchLoadTask" | "ListBatchLoadTasks" | "ResumeBatchLoadTask" => {
                 Err(batch_load::refuse())
             }
-            "CreateScheduledQuery"
-            | "DescribeScheduledQuery"
-            | "ListScheduledQueries"
-            | "UpdateScheduledQuery"
-            | "DeleteScheduledQuery"
-            | "ExecuteScheduledQuery" => Err(scheduled::refuse()),
+            "DescribeScheduledQuery" => self.scheduled()?.describe(body),
+            "ListScheduledQueries" => self.scheduled()?.list(body),
+            "UpdateScheduledQuery" => self.scheduled()?.update(body),
+            "DeleteScheduledQuery" => self.scheduled()?.delete(body),
+            "ExecuteScheduledQuery" => self.scheduled()?.execute(body),
             "" => Err(Fault::new(Kind::UnknownOperation, format!("X-Amz-Target must be {PREFIX} and an operation."))),
             other => Err(Fault::new(Kind::UnknownOperation, format!("There is no operation {other}."))),
         }
     }
 
     fn queries(&self) -> Result<&OpenQueries, Fault> {
-        self.queries.as_ref().ok_or_else(|| Fault::validation("This server only takes records; it answers no queries."))
+        self.queries.as_ref().ok_or_else(no_queries)
     }
+
+    fn scheduled(&self) -> Result<&Arc<ScheduledQueries>, Fault> {
+        self.scheduled.as_ref().ok_or_else(no_queries)
+    }
+}
+
+fn no_queries() -> Fault {
+    Fault::validation("This server only takes records; it answers no queries.")
 }
 
 /// Reads a request's body. What is too long is read all the same, up to a bound: a client that is still sending would see

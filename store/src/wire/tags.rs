@@ -1,4 +1,4 @@
-//! Tags of databases and tables.
+//! Tags of databases, tables and scheduled queries.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::{
     arn::{Arns, Resource},
     databases::with_token,
-    fault::Fault,
+    fault::{Fault, Kind},
     listing,
     request::{Text, in_range, length, parse, required},
+    scheduled::Kept,
 };
 use crate::store::Store;
 
@@ -130,6 +131,12 @@ fn existing(store: &Store, arns: &Arns, arn: Option<Text<'_>>) -> Result<String,
     match arns.resource(&arn)? {
         Resource::Database(name) => store.database(&name).map(|_| ())?,
         Resource::Table(database, name) => store.table(&database, &name).map(|_| ())?,
+        Resource::ScheduledQuery(id) => {
+            if !store.with_manifest(|manifest| Kept::is_there(manifest, &id)) {
+                let message = format!("There is no scheduled query {}.", &*arn);
+                return Err(Fault::new(Kind::ResourceNotFound, message));
+            }
+        }
     }
     Ok(arn.to_string())
 }

@@ -93,11 +93,15 @@ pub async fn write_records(store: &Store, body: &[u8]) -> Result<Value, Fault> {
     store.table(database, table)?;
     let records: Vec<_> =
         own.iter().enumerate().map(|(i, own)| record(i, own, &common)).collect::<Result<Vec<_>, _>>()?;
-    let outcome = match schema(store, database, table) {
-        None => store.write(database, table, &records).await?,
-        Some(schema) => write_required(store, database, table, records, &schema).await?,
-    };
-    answer(outcome)
+    answer(store_records(store, database, table, records).await?)
+}
+
+/// Writes records into a table, those that its partition key lets in.
+pub async fn store_records(store: &Store, database: &str, table: &str, records: Vec<Record>) -> Result<Outcome, Fault> {
+    match schema(store, database, table) {
+        None => Ok(store.write(database, table, &records).await?),
+        Some(schema) => write_required(store, database, table, records, &schema).await,
+    }
 }
 
 /// The table's partition key, if it requires something of records.

@@ -2,6 +2,9 @@
 
 mod encoder;
 mod model;
+mod open_queries;
 mod queries;
 mod read_only;
+mod scheduled;
+mod served;
 mod unload;

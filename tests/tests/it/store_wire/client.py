@@ -1,5 +1,9 @@
 """boto3's own client against `hurtig store serve`: client.py URL. Ends with "ok", or with what was not as it should be."""
 
+import csv
+import datetime
+import gzip
+import json
 import sys
 import time
 
@@ -249,7 +253,79 @@ def queries():
     same(sum(len(p["Rows"]) for p in pages), 2500)
 
 
+def unload():
+    where = "s3://bucket/folder"
+    result = query.query(
+        QueryString=f"UNLOAD (SELECT meter, measure_value::double AS v, 'x' AS part FROM meters.many ORDER BY meter) "
+        f"TO '{where}' WITH (partitioned_by = ARRAY['part'], include_header = 'true')"
+    )
+    row = dict(zip([c["Name"] for c in result["ColumnInfo"]], [d["ScalarValue"] for d in result["Rows"][0]["Data"]]))
+    same(row["rows"], "2500")
+    local = lambda url: url.removeprefix("file://")
+    with open(local(row["manifestFile"])) as f:
+        manifest = json.load(f)
+    with open(local(row["metadataFile"])) as f:
+        same([c["Name"] for c in json.load(f)["ColumnInfo"]], ["meter", "v", "part"])
+    assert result["QueryId"] in row["manifestFile"], row
+    same(manifest["query_metadata"]["total_row_count"], 2500)
+    lines = []
+    for file in manifest["result_files"]:
+        assert "/results/part=x/" in file["url"], file
+        with gzip.open(local(file["url"]), "rt", newline="") as f:
+            lines += list(csv.reader(f))[1:]
+    same(sorted(lines), [[f"m-{n:05}", f"{n}.0"] for n in range(2500)])
+    invalid = query.exceptions.ValidationException
+    fails(invalid, "may not write", query.query, QueryString="UNLOAD (SELECT 1 AS a) TO 'file:///etc'")
+
+
+def scheduled():
+    write.create_table(DatabaseName="meters", TableName="means")
+    arn = query.create_scheduled_query(
+        Name="means",
+        QueryString="SELECT 'all' AS meter, @scheduled_runtime AS at, avg(measure_value::double) AS mean FROM meters.many",
+        ScheduleConfiguration={"ScheduleExpression": "cron(0 0 1 1 ? *)"},
+        NotificationConfiguration={"SnsConfiguration": {"TopicArn": "arn:aws:sns:us-east-1:000000000000:t"}},
+        TargetConfiguration={
+            "TimestreamConfiguration": {
+                "DatabaseName": "meters",
+                "TableName": "means",
+                "TimeColumn": "at",
+                "DimensionMappings": [{"Name": "meter", "DimensionValueType": "VARCHAR"}],
+                "MultiMeasureMappings": {
+                    "TargetMultiMeasureName": "means",
+                    "MultiMeasureAttributeMappings": [{"SourceColumn": "mean", "MeasureValueType": "DOUBLE"}],
+                },
+            }
+        },
+        ScheduledQueryExecutionRoleArn="arn:aws:iam::000000000000:role/r",
+        ErrorReportConfiguration={"S3Configuration": {"BucketName": "reports"}},
+    )["Arn"]
+    describe = lambda: query.describe_scheduled_query(ScheduledQueryArn=arn)["ScheduledQuery"]
+    same((describe()["State"], describe()["NextInvocationTime"].month), ("ENABLED", 1))
+    at = datetime.datetime.fromtimestamp(now // 1000, datetime.timezone.utc)
+    query.execute_scheduled_query(ScheduledQueryArn=arn, InvocationTime=at)
+    until = time.monotonic() + 120
+    while "LastRunSummary" not in describe():
+        assert time.monotonic() < until, describe()
+        time.sleep(0.01)
+    run = describe()["LastRunSummary"]
+    same((run["RunStatus"], run["ExecutionStats"]["RecordsIngested"]), ("MANUAL_TRIGGER_SUCCESS", 1))
+    same(run["InvocationTime"], at)
+    same(rows("SELECT mean FROM meters.means"), [["1249.5"]])
+    listed = query.list_scheduled_queries()["ScheduledQueries"]
+    same([(q["Arn"], q["LastRunStatus"]) for q in listed], [(arn, "MANUAL_TRIGGER_SUCCESS")])
+    query.tag_resource(ResourceARN=arn, Tags=[{"Key": "a", "Value": "1"}])
+    same(query.list_tags_for_resource(ResourceARN=arn)["Tags"], [{"Key": "a", "Value": "1"}])
+    query.update_scheduled_query(ScheduledQueryArn=arn, State="DISABLED")
+    same(describe()["State"], "DISABLED")
+    query.delete_scheduled_query(ScheduledQueryArn=arn)
+    missing = query.exceptions.ResourceNotFoundException
+    fails(missing, "no scheduled query", query.describe_scheduled_query, ScheduledQueryArn=arn)
+
+
 catalog()
 records()
 queries()
+unload()
+scheduled()
 print("ok")
