@@ -3,7 +3,8 @@
 # the one version named here.
 #
 #   scripts/servers.sh install         installs what is missing, says nothing if all is there
-#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack or python is; fails if nowhere
+#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack, python, influxdb, questdb,
+#                                      grafana or prometheus is; fails if nowhere
 #   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
 #
 # What cannot be installed is said in one line, and what needs it is left out; with CI set that is
@@ -20,6 +21,12 @@ apicurio=2.6.13.Final
 ministack=1.5.33
 kinesis_agg=1.2.3
 boto3=1.44.8
+influxdb=1.6.7
+questdb=9.1.0
+grafana_schema=13.2.3
+typescript=5.9.3
+node_types=20.19.0
+prometheus=2.42.0
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hurtig
 directory() { # NAME
@@ -29,7 +36,11 @@ directory() { # NAME
         registry) echo "$cache/apicurio-$apicurio" ;;
         ministack) echo "$cache/ministack-$ministack" ;;
         python) echo "$cache/python-$kinesis_agg-$boto3" ;;
-        *) die "there is no server '$1': kinesis, kafka, registry, ministack or python" ;;
+        influxdb) echo "$cache/influxdb-$influxdb" ;;
+        questdb) echo "$cache/questdb-$questdb" ;;
+        grafana) echo "$cache/grafana-$grafana_schema-$typescript-$node_types" ;;
+        prometheus) echo "$cache/prometheus-$prometheus" ;;
+        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, influxdb, questdb, grafana or prometheus" ;;
     esac
 }
 
@@ -93,6 +104,46 @@ install_python() { # DIR
     virtual_environment "$1" "aws_kinesis_agg==$kinesis_agg" six "boto3==$boto3" # it forgets to ask for six
 }
 
+# Debian's package, unpacked where no root is needed.
+install_influxdb() { # DIR
+    debian_package "$1" "influxdb=$influxdb*"
+}
+
+# One jar, from Maven Central.
+install_questdb() { # DIR
+    has_java || install_packages "Java 17 and Maven are" kafka || return
+    maven_dependency "$1" copy-dependencies -DincludeScope=runtime -DoutputDirectory="$1/lib" <<END
+  <dependencies>
+    <dependency><groupId>org.questdb</groupId><artifactId>questdb</artifactId><version>$questdb</version></dependency>
+  </dependencies>
+END
+}
+
+# No server: Grafana's own types, which its dashboards are checked against, and TypeScript, from npm.
+install_grafana() { # DIR
+    has_node || install_packages "node and npm are" node || return
+    npm install --prefix "$1" --no-audit --no-fund --no-update-notifier --loglevel=error \
+        "@grafana/schema@$grafana_schema" "typescript@$typescript" "@types/node@$node_types" >/dev/null
+}
+
+install_prometheus() { # DIR
+    debian_package "$1" "prometheus=$prometheus*"
+}
+
+# Unpacks a package of Debian's or Ubuntu's below DIR.
+debian_package() { # DIR NAME=VERSION
+    if ! have apt-get || ! have dpkg; then
+        echo "$me: ${2%%=*} comes as a package of Debian's or Ubuntu's, which this is not" >&2
+        return 1
+    fi
+    (
+        cd "$1"
+        # A machine that has just been set up knows of no packages yet.
+        apt-get download -qq "$2" >/dev/null 2>&1 || { is_root && apt-get update -qq >&2 && apt-get download -qq "$2"; }
+    ) >&2 || return
+    dpkg -x "$1"/*.deb "$1" && rm "$1"/*.deb
+}
+
 virtual_environment() { # DIR PACKAGE...
     { python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "${@:2}"; } >&2
 }
@@ -104,6 +155,10 @@ what_needs() { # NAME
         registry) echo "the tests against a schema registry" ;;
         ministack) echo "the tests against S3 and SQS" ;;
         python) echo "comparisons with programs in Python" ;;
+        influxdb) echo "the tests against InfluxDB" ;;
+        questdb) echo "the tests against QuestDB" ;;
+        grafana) echo "the tests of Grafana's dashboards" ;;
+        prometheus) echo "the test of what Prometheus sees of a job" ;;
     esac
 }
 
@@ -135,6 +190,10 @@ install_all() {
     install registry
     install ministack
     install python
+    install influxdb
+    install questdb
+    install grafana
+    install prometheus
     exec 9>&-
 }
 

@@ -18,6 +18,7 @@
 //! ```
 
 mod apicurio;
+mod influx;
 mod installed;
 mod kafka;
 mod kinesalite;
@@ -25,13 +26,18 @@ mod kinesis_local;
 mod ministack;
 mod ports;
 mod process;
+mod prometheus;
+mod questdb;
 
 pub use apicurio::Apicurio;
+pub use influx::InfluxDb;
 pub use installed::{Server, left_out, python};
 pub use kafka::{Kafka, SecuredKafka};
 pub use kinesalite::Kinesalite;
 pub use kinesis_local::KinesisLocal;
 pub use ministack::Ministack;
+pub use prometheus::Prometheus;
+pub use questdb::QuestDb;
 
 /// The region that the tests' servers are in.
 pub const REGION: &str = "us-east-1";

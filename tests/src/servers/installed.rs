@@ -22,6 +22,14 @@ pub enum Server {
     Ministack,
     /// No server: a Python in which others' programs can be run, to compare with.
     Python,
+    /// InfluxDB 1.
+    InfluxDb,
+    /// QuestDB.
+    QuestDb,
+    /// No server: Grafana's own types, and TypeScript.
+    Grafana,
+    /// Prometheus.
+    Prometheus,
 }
 
 impl Server {
@@ -33,6 +41,10 @@ impl Server {
             Server::Registry => "registry",
             Server::Ministack => "ministack",
             Server::Python => "python",
+            Server::InfluxDb => "influxdb",
+            Server::QuestDb => "questdb",
+            Server::Grafana => "grafana",
+            Server::Prometheus => "prometheus",
         };
         // The script alone knows the versions.
         let script = workspace().join("scripts/servers.sh");
