@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod cli;
 mod golden;
+mod grafana;
 mod influx_sink;
 mod ingest;
 mod kafka;
