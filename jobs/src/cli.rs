@@ -20,6 +20,8 @@
 mod checkpoints;
 mod client;
 mod control;
+#[cfg(feature = "store")]
+mod doors;
 mod failure;
 #[cfg(feature = "ingest")]
 mod ingest;
@@ -248,10 +250,21 @@ fn parse(argv: Vec<OsString>) -> Result<Cli, Failure> {
 
 fn run_smart_meters(run: &RunOptions, own: smart_meters::Options) -> Result<ExitCode, Failure> {
     let options = smart_meters::Options { bounded: run.bounded, ..own };
-    let build = |env: &Environment| Ok(smart_meters::build(env, &options, &run.data_dir)?);
-    let extras =
-        Extras { check: &|| options.check_places(), notes: &|status| cost(&options, run, status), ..Extras::default() };
-    run_job(SMART_METERS, run, build, &extras)
+    let notes = |status: &JobStatus| cost(&options, run, status);
+    let check = || options.check_places();
+    let extras = Extras { check: &check, notes: &notes, ..Extras::default() };
+    #[cfg(feature = "store")]
+    {
+        let store = smart_meters::embedded_store(&options, &run.data_dir);
+        let is_embedded = options.sink == smart_meters::SinkSpec::Embedded;
+        let open = |rest: Option<&str>| {
+            if is_embedded { doors::open(&store, &options, rest) } else { Ok(Vec::new()) }
+        };
+        let build = |env: &Environment| Ok(smart_meters::build_on(env, &options, &run.data_dir, &store)?);
+        run_job(SMART_METERS, run, build, &Extras { open: &open, ..extras })
+    }
+    #[cfg(not(feature = "store"))]
+    run_job(SMART_METERS, run, |env: &Environment| Ok(smart_meters::build(env, &options, &run.data_dir)?), &extras)
 }
 
 /// What AWS would have metered: a line each for people, figures for scripts.

@@ -42,9 +42,10 @@
 //!   state.
 //! - Feature `cli`: `run`, which gives a job the options that every job has, the command line
 //!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`.
-//!   Feature `s3`: checkpoints, and files to ingest, on S3. Features `kinesis`, `kafka`, `formats` (Avro
-//!   and Protobuf) and `ingest` (big files, fed in only as fast as a stream takes them): a connector
-//!   each, under its own name in this crate. The default build has none of them.
+//!   Feature `s3`: checkpoints, and files to ingest, on S3. Feature `store`: the time-series store, and
+//!   `embedded`, which has it in the process of a job. Features `kinesis`, `kafka`, `timestream`,
+//!   `influx`, `formats` (Avro and Protobuf) and `ingest` (big files, fed in only as fast as a stream
+//!   takes them): a connector each, under its own name in this crate. The default build has none of them.
 //!
 //! `docs/getting-started.md` goes through it step by step; `examples/user_job.rs` is a whole job.
 
@@ -53,6 +54,8 @@ pub mod prelude;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "store")]
+pub mod embedded;
 #[cfg(feature = "sql")]
 pub mod query;
 #[cfg(feature = "cli")]
@@ -65,12 +68,18 @@ pub use hurtig_state as state;
 
 #[cfg(feature = "formats")]
 pub use hurtig_formats as formats;
+#[cfg(feature = "influx")]
+pub use hurtig_influx as influx;
 #[cfg(feature = "ingest")]
 pub use hurtig_ingest as ingest;
 #[cfg(feature = "kafka")]
 pub use hurtig_kafka as kafka;
 #[cfg(feature = "kinesis")]
 pub use hurtig_kinesis as kinesis;
+#[cfg(feature = "store")]
+pub use hurtig_store as store;
+#[cfg(feature = "timestream")]
+pub use hurtig_timestream as timestream;
 
 #[cfg(feature = "cli")]
 pub use cli::run;

@@ -4,13 +4,15 @@
 //! |---|---|---|
 //! | `readings` | every valid reading as read, repeats included | `meter_id, time, measure, value, unit, region, source` |
 //! | `aggregates_1m`, `aggregates_1h` | energy by minute and hour | `meter_id, region, window_start, window_end, sum, count, min, max, avg, measure` |
-//! | `timeseries` | what the embedded time-series store holds | `meter_id, region, dimensions, measure_name, measure_value, time, original_time` |
+//! | `timeseries` | what the embedded time-series store holds | the dimensions (`meter_id, region`, others), `measure_name, time, measure_value` |
 //! | `dead_letters` | what could not be used | `time, split, position, operator, reason, raw` |
 //!
 //! The Parquet tables also have the columns they are partitioned by, as numbers and shown last:
 //! `year` and `month`. A condition on them skips whole
 //! directories without opening a file; one on `time` skips row groups by their statistics. All
 //! times are UTC.
+//!
+//! `timeseries` is read beside a job that writes it: what its store had taken when the query began.
 //!
 //! Only what is committed is read: names that begin with `.` or `_` are pending or somebody
 //! else's. A table without files is an empty table.
@@ -28,6 +30,7 @@ mod error;
 mod output;
 mod parquet;
 mod tables;
+mod time_series;
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +74,7 @@ impl Query {
             .build()
             .map_err(QueryError::Io)?;
         runtime.block_on(async {
-            let session = self.session()?;
+            let session = self.session().await?;
             // What a job has written is not changed from here.
             let only_reading =
                 SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -80,7 +83,7 @@ impl Query {
         })
     }
 
-    fn session(&self) -> Result<SessionContext, QueryError> {
+    async fn session(&self) -> Result<SessionContext, QueryError> {
         let config = SessionConfig::new()
             .with_target_partitions(self.partitions.max(1))
             .with_information_schema(true)
@@ -88,7 +91,7 @@ impl Query {
             .set_str("datafusion.execution.time_zone", "UTC");
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).build()?;
         let session = SessionContext::new_with_config_rt(config, Arc::new(runtime));
-        self.tables.register(&session, self.partitions.max(1))?;
+        self.tables.register(&session, self.partitions.max(1)).await?;
         Ok(session)
     }
 }

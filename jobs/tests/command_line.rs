@@ -158,7 +158,7 @@ fn usage_errors_are_one_line_and_code_2() {
     std::fs::write(hurtig.dir.path().join("section.toml"), "[smart-meter]\nparallelism = 2").expect("a file");
     for (line, words) in [
         ("run smart-meters --source kinesis:meters --start-from committed", "has no groups"),
-        ("run smart-meters --sink timestream:a/b", "no Timestream sink yet"),
+        ("run smart-meters --sink influx:http://127.0.0.1:8086", "?db=DATABASE"),
         ("run smart-meters --source nonsense", "is no source"),
         ("run smart-meters --parallelism 0", "parallelism 0"),
         ("run smart-meters --config job.toml", "'paralelism'"),
@@ -240,7 +240,10 @@ fn the_properties_of_the_job_on_aws_are_taken_as_they_are() {
     let ran = hurtig.run(&format!("{line} --source generator --meters 20 --readings-per-meter 5 --data-dir data"));
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.written("TimestreamSink<kdaflink, kinesisdata1>") > 100, "{}", ran.out);
-    assert!(dir.join("data/timeseries/kinesisdata1").is_dir());
+    let count = "SELECT count(*) FROM timeseries";
+    let asked = "query --data-dir data --TimestreamDbName kdaflink --TimestreamTableName kinesisdata1 --format csv";
+    let asked = Ran::of(hurtig.command(asked).arg(count).output().expect("it starts"));
+    assert_eq!(asked.out.lines().nth(1), Some(&*ran.written("TimestreamSink<kdaflink, kinesisdata1>").to_string()));
     // The command line goes before the properties.
     let ran = hurtig.run(&format!("{line} --source generator --TimestreamTableName other --explain"));
     assert!(ran.out.contains("TimestreamSink<kdaflink, other>"), "{} {}", ran.out, ran.err);

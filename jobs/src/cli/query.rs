@@ -19,10 +19,10 @@ use crate::{
 Tables:
   readings                      every valid reading as read: meter_id, time, measure, value, unit, region, source
   aggregates_1m, aggregates_1h  meter_id, region, window_start, window_end, sum, count, min, max, avg, measure
-  timeseries                    what the embedded time-series store holds: meter_id, region, dimensions, measure_name,
-                                measure_value, time, original_time
+  timeseries                    what the embedded time-series store holds: meter_id, region and whatever else is a dimension,
+                                measure_name, time, measure_value
   dead_letters                  what could not be used: time, split, position, operator, reason, raw
-All but the last also have year and month, by which their files are partitioned. All times are UTC.
+readings and the aggregates also have year and month, by which their files are partitioned. All times are UTC.
 
 Examples:
   hurtig query \"SELECT count(*) FROM readings\"
@@ -46,6 +46,10 @@ pub struct QueryCommand {
     /// The table of the time-series store, if the job named it otherwise
     #[arg(long = "TimestreamTableName", value_name = "TABLE", env = "HURTIG_TIMESTREAMTABLENAME", hide_env = true)]
     table: Option<String>,
+
+    /// Its database, if the job named it otherwise
+    #[arg(long = "TimestreamDbName", value_name = "DB", env = "HURTIG_TIMESTREAMDBNAME", hide_env = true)]
+    database: Option<String>,
 
     /// The dead letters, if the job had them elsewhere
     #[arg(long, value_name = "DIR", env = "HURTIG_DEAD_LETTERS", hide_env = true)]
@@ -78,12 +82,15 @@ impl QueryCommand {
             sql.clear();
             io::stdin().read_to_string(&mut sql)?;
         }
-        let mut places =
-            Options { lake: self.lake.clone(), dead_letters: self.dead_letters.clone(), ..Options::default() };
-        if let Some(table) = &self.table {
-            places.timestream_table_name.clone_from(table);
+        let places = Options { lake: self.lake.clone(), dead_letters: self.dead_letters.clone(), ..Options::default() };
+        let mut tables = Tables::from(Layout::of(&places, &self.data_dir));
+        let (database, table) = &mut tables.timeseries;
+        for (name, given) in [(database, &self.database), (table, &self.table)] {
+            if let Some(given) = given {
+                name.clone_from(given);
+            }
         }
-        let mut query = Query::new(Tables::from(Layout::of(&places, &self.data_dir)));
+        let mut query = Query::new(tables);
         query.format = self.format;
         query.memory = self.memory;
         query.partitions = self.parallelism.unwrap_or(query.partitions);

@@ -36,6 +36,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub struct Extras<'a> {
     /// Looks, before anything runs, at what the graph does not know of.
     pub check: &'a dyn Fn() -> hurtig_engine::Result<()>,
+    /// Opens what the job offers beside REST, whose URL it is given: what each is called, and where it is.
+    pub open: &'a dyn Fn(Option<&str>) -> Result<Vec<(&'static str, String)>, String>,
     /// What it has to say at the end.
     pub notes: &'a dyn Fn(&JobStatus) -> Notes,
     /// What it has to say while it runs: goes with the figures that every job has.
@@ -44,7 +46,7 @@ pub struct Extras<'a> {
 
 impl Default for Extras<'_> {
     fn default() -> Self {
-        Extras { check: &|| Ok(()), notes: &|_| Notes::default(), progress: &Notes::default }
+        Extras { check: &|| Ok(()), open: &|_| Ok(Vec::new()), notes: &|_| Notes::default(), progress: &Notes::default }
     }
 }
 
@@ -81,8 +83,12 @@ pub fn run_job(
     warn_of_fresh_start(&runtime, &output, options, &config, name);
     let job = LocalRunner::submit(graph, config.clone())?;
     let served = Served::begin(&job, &config, options, &runtime)?;
+    let open = (extras.open)(served.url().as_deref()).map_err(|reason| {
+        let _ = job.cancel();
+        Failure::failed(reason)
+    })?;
     let mut run = Run { job, config, signals, output, progress: Progress::default(), announced: false, asked: 0 };
-    run.say_where(options, &served);
+    run.say_where(options, &served, &open);
     let result = run.watch(&runtime, extras);
     let code = run.end(result, extras);
     served.end();
@@ -132,24 +138,28 @@ struct Run {
 }
 
 impl Run {
-    fn say_where(&self, options: &RunOptions, served: &Served) {
+    fn say_where(&self, options: &RunOptions, served: &Served, open: &[(&str, String)]) {
         let data_dir = absolute(&options.data_dir);
         let rest = served.url();
         let workers = options.workers();
         let text = format!(
-            "{}  job {}\n  REST       {}\n  data       {}\n  workers    {workers}",
+            "{}  job {}\n  REST       {}{}\n  data       {}\n  workers    {workers}",
             self.job.name(),
             self.job.id(),
             rest.as_deref().unwrap_or("off"),
+            open.iter().map(|(name, url)| format!("\n  {name:<10} {url}")).collect::<String>(),
             data_dir.display()
         );
-        let fields = json!({
+        let mut fields = json!({
             "job": self.job.name(),
             "id": self.job.id(),
             "rest": rest,
             "data_dir": data_dir,
             "parallelism": workers,
         });
+        for (name, url) in open {
+            fields[*name] = json!(url);
+        }
         self.output.say(&text, "started", fields);
     }
 

@@ -12,6 +12,10 @@ pub enum QueryError {
     // No `#[from]`: the line has all that DataFusion says, and a source would be said once more.
     #[error("{}", line(.0))]
     Sql(DataFusionError),
+    /// The embedded store cannot be read.
+    #[cfg(feature = "store")]
+    #[error("{0}")]
+    Store(#[from] hurtig_store::Error),
     /// The answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Io(std::io::Error),

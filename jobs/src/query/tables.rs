@@ -11,7 +11,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 
-use super::{QueryError, dead_letters, parquet};
+use super::{QueryError, dead_letters, parquet, time_series};
 
 /// Where the tables' files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,10 @@ pub struct Tables {
     pub aggregates_1m: PathBuf,
     /// Below it, Parquet.
     pub aggregates_1h: PathBuf,
-    /// Below it, Parquet.
-    pub timeseries: PathBuf,
+    /// The embedded time-series store.
+    pub store: PathBuf,
+    /// Its database, and the table that is asked for.
+    pub timeseries: (String, String),
     /// Below it, JSON lines.
     pub dead_letters: PathBuf,
 }
@@ -37,22 +39,24 @@ impl Tables {
             readings: typed.join("readings"),
             aggregates_1m: typed.join("aggregates_1m"),
             aggregates_1h: typed.join("aggregates_1h"),
-            timeseries: data_dir.join("timeseries").join("readings"),
+            store: data_dir.join("store"),
+            timeseries: ("meters".into(), "readings".into()),
             dead_letters: data_dir.join("dead-letters"),
         }
     }
 
     /// Makes them known to a session.
-    pub(super) fn register(&self, session: &SessionContext, partitions: usize) -> Result<(), QueryError> {
+    pub(super) async fn register(&self, session: &SessionContext, partitions: usize) -> Result<(), QueryError> {
         let aggregates = aggregates();
         for (name, directory, schema) in [
             ("readings", &self.readings, readings()),
             ("aggregates_1m", &self.aggregates_1m, aggregates.clone()),
             ("aggregates_1h", &self.aggregates_1h, aggregates),
-            ("timeseries", &self.timeseries, timeseries()),
         ] {
             session.register_table(name, parquet::table(session, directory, schema)?)?;
         }
+        let (database, table) = &self.timeseries;
+        session.register_table("timeseries", time_series::table(session, &self.store, database, table).await?)?;
         session.register_table("dead_letters", dead_letters::table(&self.dead_letters, partitions)?)?;
         Ok(())
     }
@@ -65,7 +69,8 @@ impl From<crate::smart_meters::Layout> for Tables {
             readings: layout.readings,
             aggregates_1m: layout.aggregates_1m,
             aggregates_1h: layout.aggregates_1h,
-            timeseries: layout.timeseries,
+            store: layout.store,
+            timeseries: Self::in_data_dir("").timeseries,
             dead_letters: layout.dead_letters,
         }
     }
@@ -125,18 +130,6 @@ pub(super) fn aggregates() -> SchemaRef {
         number("max"),
         number("avg"),
         text("measure"),
-    ]))
-}
-
-pub(super) fn timeseries() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        text("meter_id"),
-        text("region"),
-        text("dimensions"),
-        text("measure_name"),
-        Field::new("measure_value", DataType::Float64, true),
-        Field::new("time", utc(TimeUnit::Nanosecond), true),
-        Field::new("original_time", utc(TimeUnit::Nanosecond), true),
     ]))
 }
 

@@ -195,12 +195,11 @@ fn tables_are_where_the_job_puts_them() {
 fn columns_are_those_the_job_writes() {
     use hurtig_lake::ToArrow;
 
-    use crate::smart_meters::{Aggregate, Reading, TimeSeriesRecord};
+    use crate::smart_meters::{Aggregate, Reading};
 
     let columns = |schema: &Schema| -> Vec<(String, DataType)> {
         schema.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
     };
     assert_eq!(columns(&super::tables::readings()), columns(&Reading::schema()));
     assert_eq!(columns(&super::tables::aggregates()), columns(&Aggregate::schema()));
-    assert_eq!(columns(&super::tables::timeseries()), columns(&TimeSeriesRecord::schema()));
 }

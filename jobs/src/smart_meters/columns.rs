@@ -5,14 +5,14 @@ use std::sync::Arc;
 use arrow::{
     array::{
         ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-        TimestampMillisecondArray, TimestampNanosecondArray,
+        TimestampMillisecondArray,
     },
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     error::ArrowError,
 };
 use hurtig_lake::ToArrow;
 
-use super::{aggregate::Aggregate, payload::Dimension, reading::Reading, time_series::TimeSeriesRecord};
+use super::{aggregate::Aggregate, reading::Reading};
 
 const UTC: &str = "UTC";
 
@@ -81,46 +81,6 @@ impl ToArrow for Aggregate {
     }
 }
 
-impl ToArrow for TimeSeriesRecord {
-    fn schema() -> SchemaRef {
-        schema_of(vec![
-            text("meter_id"),
-            text("region"),
-            text("dimensions").with_nullable(true),
-            text("measure_name"),
-            number("measure_value"),
-            time("time", TimeUnit::Nanosecond),
-            time("original_time", TimeUnit::Nanosecond).with_nullable(true),
-        ])
-    }
-
-    fn to_batch(rows: &[Self]) -> Result<RecordBatch, ArrowError> {
-        let dimensions = rows.iter().map(|r| as_json(&r.dimensions)).collect::<Result<StringArray, _>>()?;
-        let times = TimestampNanosecondArray::from_iter_values(rows.iter().map(|r| r.time));
-        let originals: TimestampNanosecondArray = rows.iter().map(|r| r.original_time).collect();
-        let columns: Vec<ArrayRef> = vec![
-            texts(rows, |r| &r.meter_id),
-            texts(rows, |r| &r.region),
-            Arc::new(dimensions),
-            texts(rows, |r| &r.measure.name),
-            numbers(rows, |r| r.measure.value),
-            Arc::new(times.with_timezone(UTC)),
-            Arc::new(originals.with_timezone(UTC)),
-        ];
-        RecordBatch::try_new(Self::schema(), columns)
-    }
-}
-
-/// Dimensions as a JSON object; nothing where there are none.
-fn as_json(dimensions: &[Dimension]) -> Result<Option<String>, ArrowError> {
-    if dimensions.is_empty() {
-        return Ok(None);
-    }
-    let object = dimensions.iter().map(|d| (d.name.to_string(), d.value.as_str().into()));
-    let object: serde_json::Map<String, serde_json::Value> = object.collect();
-    serde_json::to_string(&object).map(Some).map_err(|e| ArrowError::JsonError(e.to_string()))
-}
-
 fn schema_of(fields: Vec<Field>) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
@@ -143,32 +103,4 @@ fn texts<T>(rows: &[T], of: impl Fn(&T) -> &str) -> ArrayRef {
 
 fn numbers<T>(rows: &[T], of: impl Fn(&T) -> f64) -> ArrayRef {
     Arc::new(Float64Array::from_iter_values(rows.iter().map(of)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::smart_meters::{Measure, Novelty, TimestreamPayload};
-    use arrow::array::{Array, AsArray};
-
-    #[test]
-    fn dimensions_and_corrected_times_are_columns() {
-        let payload =
-            TimestreamPayload::from_json(r#"{"meter_id":"m","time":5,"kwh_measure":1,"model":"A\"1","floor":2}"#);
-        let payload = payload.expect("a payload");
-        let plain = TimeSeriesRecord::new(&payload, &payload.measures[0], Novelty::New);
-        let corrected = TimeSeriesRecord {
-            dimensions: Vec::new(),
-            original_time: Some(9),
-            measure: Measure { name: "v_measure".into(), value: 2.0 },
-            ..plain.clone()
-        };
-        let batch = TimeSeriesRecord::to_batch(&[plain, corrected]).expect("a batch");
-        let dimensions = batch.column(2).as_string::<i32>();
-        let object: serde_json::Value = serde_json::from_str(dimensions.value(0)).expect("an object");
-        assert_eq!(object, serde_json::json!({"model": "A\"1", "floor": "2"}));
-        assert!(dimensions.is_null(1));
-        let originals = batch.column(6);
-        assert_eq!((originals.is_null(0), originals.is_null(1)), (true, false));
-    }
 }

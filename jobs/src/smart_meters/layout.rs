@@ -11,7 +11,7 @@ use super::Options;
 ///
 /// let layout = Layout::new("data".as_ref());
 /// assert!(layout.readings.ends_with("lake/typed/readings"));
-/// assert!(layout.timeseries.ends_with("timeseries/readings"));
+/// assert!(layout.store.ends_with("data/store"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -23,8 +23,8 @@ pub struct Layout {
     pub aggregates_1m: PathBuf,
     /// The table `aggregates_1h`, Parquet.
     pub aggregates_1h: PathBuf,
-    /// The embedded time-series store's table, Parquet.
-    pub timeseries: PathBuf,
+    /// The embedded time-series store.
+    pub store: PathBuf,
     /// The table `dead_letters`, JSON lines.
     pub dead_letters: PathBuf,
     /// Readings outside of the time-series store's window, JSON lines.
@@ -46,7 +46,7 @@ impl Layout {
             readings: typed.join("readings"),
             aggregates_1m: typed.join("aggregates_1m"),
             aggregates_1h: typed.join("aggregates_1h"),
-            timeseries: data_dir.join("timeseries").join(&options.timestream_table_name),
+            store: data_dir.join("store"),
             dead_letters: options.dead_letters.clone().unwrap_or_else(|| data_dir.join("dead-letters")),
             outside_window: data_dir.join("outside-window"),
         }

@@ -28,10 +28,11 @@ mod aggregate;
 mod columns;
 pub mod cost;
 mod csv_row;
-mod embedded_store;
 mod glance;
 mod in_time;
+pub mod influx_url;
 mod judged;
+mod lateness;
 mod layout;
 mod mapping;
 mod message;
@@ -44,6 +45,8 @@ mod sinks;
 mod sources;
 mod span;
 mod spec;
+#[cfg(any(feature = "store", feature = "timestream", feature = "influx"))]
+mod stores;
 mod stream_lines;
 mod stream_message;
 mod stream_options;
@@ -57,9 +60,9 @@ mod write_once;
 
 pub use self::{
     aggregate::{Aggregate, Energy, EnergyKey, SumEnergy, Total},
-    embedded_store::EmbeddedStore,
     in_time::InTime,
     judged::{Judge, Judged, Verdict},
+    lateness::Lateness,
     layout::Layout,
     mapping::{MapToTimestreamPayload, RawLine, raw_lines},
     message::{Message, Messages},
@@ -77,3 +80,15 @@ pub use self::{
     window::{Action, FuturePolicy, LatePolicy, OutsideWindow, Side, outside_window},
     write_once::WriteOnce,
 };
+
+#[cfg(feature = "store")]
+pub use self::{pipeline::build_on, stores::embedded::store as embedded_store};
+
+/// Region, endpoint and credentials: as every AWS tool takes them, but for the region that the options name.
+#[cfg(any(feature = "kinesis", feature = "timestream"))]
+fn aws(options: &Options) -> hurtig_aws::AwsConfig {
+    match &options.region {
+        Some(region) => hurtig_aws::AwsConfig::new().region(region.as_str()),
+        None => hurtig_aws::AwsConfig::new(),
+    }
+}

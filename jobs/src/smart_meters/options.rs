@@ -10,6 +10,7 @@ use super::{
     stream_options::{StartFrom, StreamOptions},
     window::{FuturePolicy, LatePolicy},
 };
+use crate::cli::{options::RestPort, units::parse_size};
 
 /// What `hurtig run smart-meters` can be told. Every option has a default that works.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -23,9 +24,23 @@ pub struct Options {
     #[arg(skip)]
     pub bounded: bool,
 
-    /// Where time series go: embedded (Parquet in the data directory), kinesis:STREAM or kafka:TOPIC
+    /// Where time series go: embedded (the store in the data directory), timestream:DATABASE/TABLE, influx:URL,
+    /// kinesis:STREAM or kafka:TOPIC
     #[arg(long, value_name = "SINK", default_value_t, help_heading = "Sinks")]
     pub sink: SinkSpec,
+
+    /// About how much memory the embedded store takes before it writes readings into files
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = parse_size, help_heading = "Sinks")]
+    pub store_memory: usize,
+
+    /// Where the operational view over the embedded store answers on 127.0.0.1 (or at the next free port), or `off`
+    #[arg(long, value_name = "PORT|off", default_value = "8082", help_heading = "Sinks")]
+    pub view_port: RestPort,
+
+    /// Where the embedded store answers clients of Timestream (an SDK, Grafana) on 127.0.0.1 (or at the next free port),
+    /// or `off`
+    #[arg(long, value_name = "PORT|off", default_value = "off", help_heading = "Sinks")]
+    pub store_port: RestPort,
 
     /// The lake: JSON lines below raw/, Parquet below typed/ [default: lake in the data directory]
     #[arg(long, value_name = "DIR", help_heading = "Sinks")]
@@ -171,7 +186,7 @@ pub struct Options {
     #[arg(long = "TimestreamDbName", value_name = "DB", default_value = "meters", help_heading = "The talk's options")]
     pub timestream_db_name: String,
 
-    /// The Timestream table; the embedded store calls its directory so
+    /// The Timestream table, also in the embedded store; InfluxDB's measurement is called so
     #[arg(
         long = "TimestreamTableName",
         value_name = "TABLE",
@@ -196,6 +211,9 @@ impl Default for Options {
             source: None,
             bounded: false,
             sink: SinkSpec::Embedded,
+            store_memory: 128 << 20,
+            view_port: RestPort(Some(8082)),
+            store_port: RestPort(None),
             lake: None,
             partition_by: PartitionBy::Month,
             dead_letters: None,
@@ -305,12 +323,11 @@ impl Options {
         self.generated_per_meter()?;
         let sink = format!("--sink {}", self.sink);
         match &self.sink {
-            SinkSpec::Timestream { .. } => {
-                return Err(config(format!("{sink}: there is no Timestream sink yet; leave it at embedded")));
-            }
+            SinkSpec::Timestream { .. } => built(cfg!(feature = "timestream"), &sink, "timestream")?,
+            SinkSpec::Influx(_) => built(cfg!(feature = "influx"), &sink, "influx")?,
             SinkSpec::Kinesis(_) => built(cfg!(feature = "kinesis"), &sink, "kinesis")?,
             SinkSpec::Kafka(_) => built(cfg!(feature = "kafka"), &sink, "kafka")?,
-            SinkSpec::Embedded => {}
+            SinkSpec::Embedded => built(cfg!(feature = "store"), &sink, "store")?,
         }
         if self.lake.as_ref().is_some_and(|l| l.to_string_lossy().contains("://")) {
             return Err(config("--lake: only a local directory for now"));
@@ -321,14 +338,13 @@ impl Options {
                 "TimestreamIngestBatchSize {given}: Timestream takes 1 to 100 records at once"
             )));
         }
-        let table = &self.timestream_table_name;
-        if table.is_empty()
-            || !table.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-            || table.starts_with('.')
+        for (option, name) in
+            [("TimestreamDbName", &self.timestream_db_name), ("TimestreamTableName", &self.timestream_table_name)]
         {
-            return Err(config(format!(
-                "TimestreamTableName '{table}': letters, digits and _ - . make a table's name"
-            )));
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b"_-.".contains(&b);
+            if !(3..=256).contains(&name.len()) || !name.bytes().all(is_name) {
+                return Err(config(format!("{option} '{name}': a name has 3 to 256 letters, digits and _ - .")));
+            }
         }
         let shares = [self.late_share, self.duplicate_share, self.null_share, self.corrupt_share, self.future_share];
         if shares.iter().any(|s| !(0.0..=1.0).contains(s)) || shares.iter().sum::<f64>() > 1.0 {
@@ -374,12 +390,8 @@ mod tests {
             o.streams.start_from = StartFrom::Committed;
         };
         assert!(with(committed).contains("no groups"));
-        assert!(
-            with(|o| o.sink = SinkSpec::Timestream { database: "d".into(), table: "t".into() })
-                .contains("no Timestream sink")
-        );
         assert!(with(|o| o.timestream_ingest_batch_size = 0).contains("1 to 100"));
-        assert!(with(|o| o.timestream_table_name = "../x".into()).contains("table's name"));
+        assert!(with(|o| o.timestream_table_name = "../x".into()).contains("a name has"));
         assert!(with(|o| o.late_share = 1.5).contains("shares"));
         assert!(with(|o| o.interval = Span::secs(0)).contains("--interval"));
         assert!(Options::default().check().is_ok());
@@ -431,9 +443,9 @@ mod tests {
             "--Region",
             "eu-west-1",
             "--TimestreamDbName",
-            "d",
+            "database",
             "--TimestreamTableName",
-            "t",
+            "table",
             "--TimestreamIngestBatchSize",
             "50",
             "--late-policy",
@@ -442,7 +454,7 @@ mod tests {
             "10",
         ]);
         assert_eq!((options.input_stream_name.as_deref(), options.region.as_deref()), (Some("s"), Some("eu-west-1")));
-        assert_eq!((&*options.timestream_db_name, &*options.timestream_table_name), ("d", "t"));
+        assert_eq!((&*options.timestream_db_name, &*options.timestream_table_name), ("database", "table"));
         assert_eq!(
             (options.timestream_ingest_batch_size, options.late_policy, options.meters),
             (50, LatePolicy::Drop, 10)

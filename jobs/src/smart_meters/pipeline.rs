@@ -15,17 +15,18 @@ use hurtig_operators::{
     window::TumblingEventTimeWindows,
 };
 
+#[cfg(any(feature = "store", feature = "timestream", feature = "influx"))]
+use super::stores;
 #[cfg(any(feature = "kinesis", feature = "kafka"))]
 use super::streams;
 use super::{
     Layout, Message, Options,
     aggregate::{Aggregate, Energy, SumEnergy},
-    embedded_store::EmbeddedStore,
     in_time::InTime,
     judged::Judged,
+    lateness::Lateness,
     mapping::{self, MapToTimestreamPayload, raw_lines},
     offset_future::OffsetFutureTimestreamPoints,
-    options::config,
     payload::TimestreamPayload,
     reading::Reading,
     sinks::{dead_letters, json_lines, parquet},
@@ -36,6 +37,8 @@ use super::{
     window::outside_window,
     write_once::WriteOnce,
 };
+#[cfg(feature = "store")]
+use crate::embedded::EmbeddedStore;
 
 /// The sinks' uids: what their books are found by.
 pub mod uids {
@@ -49,6 +52,10 @@ pub mod uids {
     pub const TIME_SERIES_KINESIS: &str = "timeseries-kinesis";
     /// The same, where it is a Kafka topic.
     pub const TIME_SERIES_KAFKA: &str = "timeseries-kafka";
+    /// The same, where it is Timestream itself.
+    pub const TIME_SERIES_TIMESTREAM: &str = "timeseries-timestream";
+    /// The same, where it is an InfluxDB.
+    pub const TIME_SERIES_INFLUX: &str = "timeseries-influx";
     /// Readings outside of the time-series store's window.
     pub const OUTSIDE_WINDOW: &str = "outside-window";
     /// The table `aggregates_1m`.
@@ -66,10 +73,23 @@ const APART_IN_FILES: Duration = hours(24);
 
 /// Puts the job together. What cannot work is an error here, before anything runs.
 pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()> {
-    options.check()?;
+    #[cfg(feature = "store")]
+    return build_on(env, options, data_dir, &stores::embedded::store(options, data_dir));
+    #[cfg(not(feature = "store"))]
+    put_together(Job { env, options, layout: &Layout::of(options, data_dir), kind: options.reads()?.kind() })
+}
+
+/// As [`build`], with an embedded store that others use too.
+#[cfg(feature = "store")]
+pub fn build_on(env: &Environment, options: &Options, data_dir: &Path, store: &EmbeddedStore) -> Result<()> {
     let layout = Layout::of(options, data_dir);
+    put_together(Job { env, options, layout: &layout, kind: options.reads()?.kind(), store })
+}
+
+fn put_together(job: Job<'_>) -> Result<()> {
+    let options = job.options;
+    options.check()?;
     let spec = options.reads()?;
-    let job = Job { env, options, layout: &layout, kind: spec.kind() };
     match &spec {
         SourceSpec::File(path) => match sources::file_kind(path, options.format)? {
             FileKind::Json => job.from(sources::json_files(path, options)?, APART_IN_FILES),
@@ -82,7 +102,9 @@ pub fn build(env: &Environment, options: &Options, data_dir: &Path) -> Result<()
         SourceSpec::Kafka(topic) => job.from(streams::kafka::source(topic, options)?, APART_IN_A_FLEET),
         // `options.reads()` has said so already.
         #[cfg(not(all(feature = "kinesis", feature = "kafka")))]
-        SourceSpec::Kinesis(_) | SourceSpec::Kafka(_) => Err(config(format!("--source {spec} is not in this binary"))),
+        SourceSpec::Kinesis(_) | SourceSpec::Kafka(_) => {
+            Err(super::options::config(format!("--source {spec} is not in this binary")))
+        }
     }
 }
 
@@ -91,12 +113,14 @@ struct Job<'a> {
     options: &'a Options,
     layout: &'a Layout,
     kind: &'static str,
+    #[cfg(feature = "store")]
+    store: &'a EmbeddedStore,
 }
 
 impl Job<'_> {
     /// The same operators behind every source: live data and backfill have one code path.
     fn from<S: Source<Item = Message>>(&self, source: S, drift: Duration) -> Result<()> {
-        let Job { env, options, layout, kind } = *self;
+        let Job { env, options, layout, kind, .. } = *self;
         let watermarks = WatermarkStrategy::bounded_out_of_orderness(options.max_out_of_orderness.duration());
         let is_stream = matches!(options.reads()?, SourceSpec::Kinesis(_) | SourceSpec::Kafka(_));
         // Generator and files are never silent: they are read, or at their end.
@@ -119,7 +143,7 @@ impl Job<'_> {
 
         // The lake: as read, repeats and wrong clocks included.
         mapped.side_output(&raw_lines()).sink_to(json_lines(&layout.raw, cut)).name("RawLake").uid(uids::RAW);
-        let payloads = mapped.shared();
+        let payloads = mapped.process(Lateness::default()).name("Lateness").uid("lateness").shared();
         let source = CompactString::const_new(kind);
         payloads
             .clone()
@@ -150,7 +174,18 @@ impl Job<'_> {
         let points = points.shared();
         let rows = points.clone().key_by(by_meter).process(WriteOnce::default()).name("WriteOnce").uid("write-once");
         match &options.sink {
-            SinkSpec::Embedded => write_to(rows, &EmbeddedStore::new(options, layout), uids::TIME_SERIES)?,
+            #[cfg(feature = "store")]
+            SinkSpec::Embedded => {
+                write_to(rows, &stores::embedded::Target { store: self.store, options }, uids::TIME_SERIES)?;
+            }
+            #[cfg(feature = "timestream")]
+            SinkSpec::Timestream { database, table } => {
+                write_to(rows, &stores::timestream::Target { database, table, options }, uids::TIME_SERIES_TIMESTREAM)?;
+            }
+            #[cfg(feature = "influx")]
+            SinkSpec::Influx(url) => {
+                write_to(rows, &stores::influx::Target { url, options }, uids::TIME_SERIES_INFLUX)?;
+            }
             #[cfg(feature = "kinesis")]
             SinkSpec::Kinesis(stream) => {
                 write_to(rows, &streams::kinesis::Target { stream, options }, uids::TIME_SERIES_KINESIS)?;
@@ -160,7 +195,14 @@ impl Job<'_> {
                 write_to(rows, &streams::kafka::Target { topic, options }, uids::TIME_SERIES_KAFKA)?;
             }
             // `options.check()` has said so already.
-            other => return Err(config(format!("--sink {other} is not in this binary"))),
+            #[cfg(not(all(
+                feature = "store",
+                feature = "timestream",
+                feature = "influx",
+                feature = "kinesis",
+                feature = "kafka"
+            )))]
+            other => return Err(super::options::config(format!("--sink {other} is not in this binary"))),
         }
 
         // Energy by meter and region.

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use super::influx_url::InfluxUrl;
+
 /// Where readings come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceSpec {
@@ -18,7 +20,7 @@ pub enum SourceSpec {
 /// Where time series go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SinkSpec {
-    /// Parquet in the data directory.
+    /// The store in the data directory.
     #[default]
     Embedded,
     /// A Timestream database and table.
@@ -28,6 +30,8 @@ pub enum SinkSpec {
         /// The table.
         table: String,
     },
+    /// A server that takes InfluxDB's line protocol.
+    Influx(InfluxUrl),
     /// A Kinesis stream.
     Kinesis(String),
     /// A Kafka topic.
@@ -95,6 +99,7 @@ impl FromStr for SinkSpec {
         match text.split_once(':') {
             Some(("kinesis", stream)) if !stream.is_empty() => return Ok(SinkSpec::Kinesis(stream.into())),
             Some(("kafka", topic)) if !topic.is_empty() => return Ok(SinkSpec::Kafka(topic.into())),
+            Some(("influx", url)) => return url.parse().map(SinkSpec::Influx),
             _ => {}
         }
         match text.strip_prefix("timestream:").and_then(|rest| rest.split_once('/')) {
@@ -102,7 +107,7 @@ impl FromStr for SinkSpec {
                 Ok(SinkSpec::Timestream { database: database.into(), table: table.into() })
             }
             _ => Err(format!(
-                "'{text}' is no sink: give embedded, kinesis:STREAM, kafka:TOPIC or timestream:DATABASE/TABLE"
+                "'{text}' is no sink: give embedded, timestream:DATABASE/TABLE, influx:URL, kinesis:STREAM or kafka:TOPIC"
             )),
         }
     }
@@ -123,6 +128,7 @@ impl fmt::Display for SinkSpec {
             SinkSpec::Embedded => f.write_str("embedded"),
             SinkSpec::Kinesis(stream) => write!(f, "kinesis:{stream}"),
             SinkSpec::Kafka(topic) => write!(f, "kafka:{topic}"),
+            SinkSpec::Influx(url) => write!(f, "influx:{url}"),
             SinkSpec::Timestream { database, table } => write!(f, "timestream:{database}/{table}"),
         }
     }
@@ -137,7 +143,9 @@ mod tests {
         for text in ["generator", "file:tests/data/meters", "file:a:b", "kinesis:meters", "kafka:meters"] {
             assert_eq!(text.parse::<SourceSpec>().map(|s| s.to_string()), Ok(text.to_owned()));
         }
-        for text in ["embedded", "timestream:meters/readings", "kinesis:out", "kafka:out"] {
+        for text in
+            ["embedded", "timestream:meters/readings", "influx:http://h:8086?db=meters", "kinesis:out", "kafka:out"]
+        {
             assert_eq!(text.parse::<SinkSpec>().map(|s| s.to_string()), Ok(text.to_owned()));
         }
         for text in ["", "files:x", "file:", "generator:x"] {

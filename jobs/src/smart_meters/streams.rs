@@ -15,7 +15,6 @@ use super::{
 pub mod kinesis {
     //! A Kinesis stream.
 
-    use hurtig_aws::AwsConfig;
     use hurtig_engine::source::Source;
     use hurtig_kinesis::{
         sink::KinesisSink,
@@ -23,14 +22,7 @@ pub mod kinesis {
     };
 
     use super::*;
-    use crate::smart_meters::{Message, Messages};
-
-    fn aws(options: &Options) -> AwsConfig {
-        match &options.region {
-            Some(region) => AwsConfig::new().region(region.as_str()),
-            None => AwsConfig::new(),
-        }
-    }
+    use crate::smart_meters::{Message, Messages, aws};
 
     /// The stream's messages.
     pub fn source(stream: &str, options: &Options) -> Result<impl Source<Item = Message> + use<>> {

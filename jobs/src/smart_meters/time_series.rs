@@ -1,8 +1,8 @@
 //! What a time-series store takes, whichever it is.
 //!
 //! A [`TimeSeriesRecord`] is a row of a Timestream table: dimensions, one measure, a time. A
-//! [`TimeSeriesSink`] is a place for such rows: [`EmbeddedStore`](super::EmbeddedStore) by
-//! default, Timestream itself by configuration.
+//! [`TimeSeriesSink`] is a place for such rows: the embedded store by default, Timestream itself,
+//! InfluxDB or a stream by configuration.
 
 use compact_str::CompactString;
 use hurtig_engine::{error::Result, sink::Sink};

@@ -1,9 +1,10 @@
 //! One row per (dimensions, time, measure name), as Timestream keeps it.
 //!
 //! Meters and streams repeat themselves. Timestream takes a row that it has already without
-//! storing it again, and refuses one that says something else about the same moment. The
-//! embedded store only appends, so the same is decided here, in front of it, from a short memory
-//! of every meter: bounded, keyed, in the checkpoint, and without a look at any clock.
+//! storing it again, and refuses one that says something else about the same moment. The same is
+//! decided here, in front of every store and stream, from a short memory of every meter: bounded,
+//! keyed, in the checkpoint, and without a look at any clock. So a job has the same books wherever
+//! it writes, and when a restore makes it write a row again, the row's verdict is what it was.
 
 use std::collections::VecDeque;
 

@@ -21,7 +21,7 @@ const TABLES: [(&str, &str); 5] = [
         "aggregates_1h",
         "SELECT meter_id, region, window_start, window_end, sum, count, min, max, avg, measure FROM aggregates_1h",
     ),
-    ("timeseries", "SELECT meter_id, region, measure_name, measure_value, time, original_time FROM timeseries"),
+    ("timeseries", "SELECT meter_id, region, measure_name, measure_value, time FROM timeseries"),
     ("dead_letters", "SELECT time, split, position, operator, reason, raw FROM dead_letters"),
 ];
 
