@@ -2,7 +2,7 @@
 
 import { byId, h, renew, say, Values } from "./dom.js";
 import { columns } from "./columns.js";
-import { date, energy, hm, moment, number, percent, plural, span, time, utc, volts } from "./format.js";
+import { count, date, energy, hm, moment, number, percent, plural, span, time, utc, volts } from "./format.js";
 import { lines } from "./lines.js";
 import { Plot } from "./plot.js";
 
@@ -111,7 +111,7 @@ export class Meter {
     const low = Math.min(...points.map((p) => p.low));
     const high = Math.max(...points.map((p) => p.high));
     const out = meter.steps_outside;
-    say(this.voltageSummary, `Between ${volts(low)} and ${volts(high)}; ${out === 0 ? "always within tolerance" : `${plural(out, "minute")} out of tolerance, marked by triangles`}.`);
+    say(this.voltageSummary, `Between ${volts(low)} and ${volts(high)}; ${out === 0 ? "always within tolerance" : `in ${count(out)} of ${plural(points.length, "minute")} with readings out of tolerance, marked by triangles`}.`);
   }
 
   bars(meter) {
