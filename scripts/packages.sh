@@ -15,7 +15,7 @@ ask() { # QUESTION
 }
 
 # The system's package manager, and what the packages are called there.
-packages() { # compiler | libclang | openssl | node | kafka | python
+packages() { # compiler | libclang | openssl | node | kafka | python | browser
     case "$manager:$1" in
         apt-get:openssl) echo libssl-dev pkg-config ;;
         dnf:openssl | yum:openssl) echo openssl-devel pkgconf-pkg-config ;;
@@ -26,16 +26,20 @@ packages() { # compiler | libclang | openssl | node | kafka | python
         apt-get:libclang) echo libclang-dev ;;
         apt-get:kafka) echo default-jre-headless maven ;;
         apt-get:python) echo python3-venv ;;
+        apt-get:browser) echo chromium chromium-driver fonts-inter ;;
         dnf:compiler | yum:compiler | zypper:compiler) echo gcc-c++ make ;;
         dnf:libclang | yum:libclang | zypper:libclang) echo clang-devel ;;
+        dnf:browser | yum:browser) echo chromium chromedriver ;;
         dnf:kafka | yum:kafka) echo java-21-openjdk-headless maven ;;
         zypper:kafka) echo java-21-openjdk-headless maven ;;
         pacman:compiler) echo base-devel ;;
         pacman:libclang) echo clang ;;
         pacman:kafka) echo jre-openjdk-headless maven ;;
         pacman:python) echo python ;;
+        pacman:browser) echo chromium ;;
         apk:compiler) echo build-base linux-headers ;;
         apk:libclang) echo clang-dev ;;
+        apk:browser) echo chromium chromium-chromedriver ;;
         apk:kafka) echo openjdk21-jre-headless maven ;;
         ?*:node) echo nodejs npm ;;
         ?*:python) echo python3 ;;

@@ -4,7 +4,7 @@
 #
 #   scripts/servers.sh install         installs what is missing, says nothing if all is there
 #   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack, python, influxdb, questdb,
-#                                      grafana or prometheus is; fails if nowhere
+#                                      grafana, prometheus or browser is; fails if nowhere
 #   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
 #
 # What cannot be installed is said in one line, and what needs it is left out; with CI set that is
@@ -27,6 +27,7 @@ grafana_schema=13.2.3
 typescript=5.9.3
 node_types=20.19.0
 prometheus=2.42.0
+axe=4.11.4
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/hurtig
 directory() { # NAME
@@ -40,12 +41,15 @@ directory() { # NAME
         questdb) echo "$cache/questdb-$questdb" ;;
         grafana) echo "$cache/grafana-$grafana_schema-$typescript-$node_types" ;;
         prometheus) echo "$cache/prometheus-$prometheus" ;;
-        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, influxdb, questdb, grafana or prometheus" ;;
+        browser) echo "$cache/browser-$axe" ;;
+        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, influxdb, questdb, grafana, prometheus or browser" ;;
     esac
 }
 
 has_node() { have node && have npm; }
 has_java() { have mvn && java17; }
+where_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+has_browser() { where_chromium >/dev/null && have chromedriver; }
 has_python() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 java17() { # Kafka 4 and Apicurio do not run on less
     local version
@@ -130,6 +134,14 @@ install_prometheus() { # DIR
     debian_package "$1" "prometheus=$prometheus*"
 }
 
+# No server: Chromium and what drives it, from the system's packages, and axe, which looks for what shuts people out, from npm.
+install_browser() { # DIR
+    has_node || install_packages "node and npm are" node || return
+    has_browser || install_packages "Chromium and its driver are" browser || return
+    ln -s "$(where_chromium)" "$1/chromium" && ln -s "$(command -v chromedriver)" "$1/chromedriver"
+    npm install --prefix "$1" --no-audit --no-fund --no-update-notifier --loglevel=error "axe-core@$axe" >/dev/null
+}
+
 # Unpacks a package of Debian's or Ubuntu's below DIR.
 debian_package() { # DIR NAME=VERSION
     if ! have apt-get || ! have dpkg; then
@@ -159,6 +171,7 @@ what_needs() { # NAME
         questdb) echo "the tests against QuestDB" ;;
         grafana) echo "the tests of Grafana's dashboards" ;;
         prometheus) echo "the test of what Prometheus sees of a job" ;;
+        browser) echo "the tests of the view in a browser" ;;
     esac
 }
 
@@ -194,6 +207,7 @@ install_all() {
     install questdb
     install grafana
     install prometheus
+    install browser
     exec 9>&-
 }
 

@@ -30,6 +30,8 @@ pub enum Server {
     Grafana,
     /// Prometheus.
     Prometheus,
+    /// No server: Chromium, its driver, and axe.
+    Browser,
 }
 
 impl Server {
@@ -45,6 +47,7 @@ impl Server {
             Server::QuestDb => "questdb",
             Server::Grafana => "grafana",
             Server::Prometheus => "prometheus",
+            Server::Browser => "browser",
         };
         // The script alone knows the versions.
         let script = workspace().join("scripts/servers.sh");
@@ -60,6 +63,11 @@ impl Server {
 /// A Python that knows what `scripts/servers.sh` has installed for it.
 pub fn python() -> Result<Command> {
     Ok(Command::new(Server::Python.directory()?.join("bin/python3")))
+}
+
+/// The folder with `chromium`, `chromedriver` and `node_modules/axe-core`.
+pub fn browser() -> Result<PathBuf> {
+    Server::Browser.directory()
 }
 
 /// Whether a test is to be left out because one of its servers is not installed, which is said.

@@ -24,3 +24,4 @@ mod store_wire;
 mod streams;
 mod support;
 mod unavailable;
+mod view;
