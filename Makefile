@@ -46,11 +46,12 @@ test: setup ## everything that must hold: format, lints, all tests, a short chao
 	@scripts/test.sh $(EVERYTHING)
 
 .PHONY: soak
-soak: setup ## kills the running job ROUNDS times (200) and compares; READINGS (1 million) over real streams; a file of FILE_MB (1,000) into one beside live traffic; 20 million keys in 64 MiB
+soak: setup ## kills the running job, and the store's server, ROUNDS times (200) each and compares; READINGS (1 million) over real streams; a file of FILE_MB (1,000) into one beside live traffic; 20 million keys in 64 MiB
 	@CI=1 scripts/servers.sh install
 	@cargo build $(EVERYTHING) --bin hurtig --bin chaos --bin streams --bin state_size
 	@"$(CARGO_TARGET_DIR)/release/chaos" --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(CAMPAIGN),--campaign $(CAMPAIGN))
 	@"$(CARGO_TARGET_DIR)/release/streams" --readings $(READINGS) --file-megabytes $(FILE_MB) $(if $(SEED),--seed $(SEED))
+	@HURTIG_STORE_KILLS=$(ROUNDS) $(if $(SEED),HURTIG_STORE_KILLS_SEED=$(SEED)) cargo test $(EVERYTHING) --test it -- store_kills --nocapture
 	@mkdir -p "$(BENCH_DIR)"
 	@"$(CARGO_TARGET_DIR)/release/state_size" --data-dir "$(BENCH_DIR)/state-size"
 	@rm -rf "$(BENCH_DIR)/state-size"

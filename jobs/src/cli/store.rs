@@ -96,6 +96,9 @@ struct ServeOptions {
     /// How much memory one query may take
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = units::parse_size)]
     query_memory: usize,
+    /// How often is looked at what has aged
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::parse_duration, hide = true)]
+    maintenance_interval: Duration,
     /// Print JSON lines
     #[arg(long)]
     json: bool,
@@ -103,8 +106,6 @@ struct ServeOptions {
 
 /// In the environment, where no file is to be written.
 const ACCESS_KEYS: &str = "HURTIG_ACCESS_KEYS";
-/// How often is looked at what has aged.
-const MAINTENANCE: Duration = Duration::from_secs(10);
 /// How often signals are looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -153,7 +154,7 @@ impl ServeOptions {
             queries = queries.with_unload(place);
         }
         options.engine = Some(Arc::new(queries));
-        let maintenance = store.spawn_maintenance(MAINTENANCE);
+        let maintenance = store.spawn_maintenance(self.maintenance_interval);
         let server = Server::bind(store, options).await?;
         let (url, dir) = (server.url(), self.dir.display().to_string());
         // A line of its own, at once: a script waits for it.

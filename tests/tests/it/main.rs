@@ -20,6 +20,7 @@ mod running;
 mod s3;
 mod servers;
 mod state_size;
+mod store_kills;
 mod store_wire;
 mod streams;
 mod support;

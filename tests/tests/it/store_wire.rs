@@ -19,22 +19,26 @@ use serde_json::{Value, json};
 use crate::{running::Running, support::directory};
 
 /// A server in a directory.
-struct Served {
-    process: Running,
-    url: String,
+pub struct Served {
+    pub process: Running,
+    pub url: String,
 }
 
 impl Served {
-    fn start(dir: &Path, arguments: &[&str]) -> Self {
+    pub fn start(dir: &Path, arguments: &[&str]) -> Self {
+        Self::start_at(dir, "127.0.0.1:0", arguments)
+    }
+
+    pub fn start_at(dir: &Path, listen: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(hurtig().expect("the binary"));
-        command.args(["store", "serve", "--listen", "127.0.0.1:0", "--json", "--dir"]).arg(dir).args(arguments);
+        command.args(["store", "serve", "--listen", listen, "--json", "--dir"]).arg(dir).args(arguments);
         let mut process = Running::start(&mut command);
         let line: Value = serde_json::from_str(&process.until_said("listening")).expect("JSON");
         let url = line["url"].as_str().expect("its URL").to_owned();
         Served { process, url }
     }
 
-    fn client(&self, key: &str, secret: &str) -> Client {
+    pub fn client(&self, key: &str, secret: &str) -> Client {
         let http = aws_smithy_http_client::Builder::new().build_http();
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -66,17 +70,41 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error().and_then(|e| e.code())
 }
 
+/// Runs a script that has something to show with boto3, and says "ok" when it has.
+fn run_script(name: &str, arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/store_wire").join(name);
+    let output = python().expect("Python").arg(script).args(arguments).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "ok", "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn boto3_over_tls() {
+    if left_out(&[Server::Python]) {
+        return;
+    }
+    let (dir, keys) = (directory(), directory());
+    let path = |name: &str| keys.path().join(name).display().to_string();
+    let (certificate, key, access) = (path("cert.pem"), path("key.pem"), path("access"));
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    std::fs::write(&certificate, made.cert.pem()).expect("a file");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+    std::fs::write(&access, "AKIDTEST:secret").expect("a file");
+    let arguments = ["--tls-cert", &certificate, "--tls-key", &key, "--access-keys", &access];
+    let served = Served::start(dir.path(), &arguments);
+    assert!(served.url.starts_with("https://127.0.0.1:"), "{}", served.url);
+    run_script("tls.py", &[&served.url, &certificate]);
+}
+
 #[test]
 fn boto3_finds_timestream() {
     if left_out(&[Server::Python]) {
         return;
     }
     let dir = directory();
-    let mut served = Served::start(dir.path(), &[]);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/store_wire/client.py");
-    let output = python().expect("Python").args([script, &served.url]).output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said.trim(), "ok", "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let out = directory();
+    let mut served = Served::start(dir.path(), &["--unload-to", &out.path().display().to_string()]);
+    run_script("client.py", &[&served.url]);
     served.process.signal(libc::SIGINT);
     assert_eq!(served.process.end().code, Some(0));
 }

@@ -118,7 +118,7 @@ def catalog():
 
     # What is not offered says so.
     fails(write.exceptions.ValidationException, "Batch load", write.list_batch_load_tasks)
-    fails(query.exceptions.ValidationException, "Scheduled queries", query.list_scheduled_queries)
+    same(query.list_scheduled_queries()["ScheduledQueries"], [])
     query.update_account_settings(MaxQueryTCU=8)
     same(query.describe_account_settings()["MaxQueryTCU"], 8)
 
