@@ -21,6 +21,7 @@ mod s3;
 mod servers;
 mod state_size;
 mod store_kills;
+mod store_s3;
 mod store_wire;
 mod streams;
 mod support;

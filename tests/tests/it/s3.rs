@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// `HURTIG_TEST_S3`, a bucket with a prefix; without it there is no server.
-fn location() -> Option<String> {
+pub fn location() -> Option<String> {
     let s3 = std::env::var("HURTIG_TEST_S3").ok();
     if s3.is_none() {
         eprintln!("left out: HURTIG_TEST_S3 is not set (make test sets it)");
