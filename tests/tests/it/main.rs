@@ -25,5 +25,6 @@ mod store_s3;
 mod store_wire;
 mod streams;
 mod support;
+mod timestream_sink;
 mod unavailable;
 mod view;
