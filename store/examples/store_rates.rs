@@ -1,14 +1,24 @@
 //! How fast the store takes readings and answers the operational page's questions.
 //!
 //! `store_rates --dir DIR --readings 10000000 [--meters 100000]` writes so many single-measure readings of a fleet, every 15
-//! minutes one of each meter, opens the store again, and asks each question eleven times: the first cold.
+//! minutes one of each meter, opens the store again, and asks each question `--rounds` times (31): the first cold. With
+//! `--plans` it shows how each is answered. `--duckdb PYTHON`, a Python that has DuckDB, asks DuckDB the questions that read
+//! everything, over the same files with as many threads.
 
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arrow::util::pretty::pretty_format_batches;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::{
+    physical_plan::{collect, displayable},
+    prelude::{SessionConfig, SessionContext},
+};
 use hurtig_state::ManualClock;
 use hurtig_store::{LastPoints, Measure, MeasureValue, NewTable, Record, Retention, Store, StoreOptions, StoreTable};
 
@@ -18,38 +28,124 @@ const BATCH: usize = 10_000;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let (mut dir, mut readings, mut meters) = (PathBuf::from("store-rates"), 10_000_000_i64, 100_000_i64);
-    while let (Some(name), Some(value)) = (args.next(), args.next()) {
-        match name.as_str() {
-            "--dir" => dir = value.into(),
-            "--readings" => readings = value.parse()?,
-            "--meters" => meters = value.parse()?,
-            other => return Err(format!("{other}? --dir DIR --readings N --meters N").into()),
-        }
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(dir, readings, meters))
+/// On so many threads it works, and DuckDB too.
+const THREADS: usize = 2;
+
+struct Options {
+    dir: PathBuf,
+    readings: i64,
+    meters: i64,
+    rounds: usize,
+    plans: bool,
+    duckdb: Option<String>,
 }
 
-async fn run(dir: PathBuf, readings: i64, meters: i64) -> Result<()> {
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let mut options = Options {
+        dir: "store-rates".into(),
+        readings: 10_000_000,
+        meters: 100_000,
+        rounds: 31,
+        plans: false,
+        duckdb: None,
+    };
+    while let Some(name) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{name} takes a value"));
+        match name.as_str() {
+            "--dir" => options.dir = value()?.into(),
+            "--readings" => options.readings = value()?.parse()?,
+            "--meters" => options.meters = value()?.parse()?,
+            "--rounds" => options.rounds = value()?.parse::<usize>()?.max(2),
+            "--duckdb" => options.duckdb = Some(value()?),
+            "--plans" => options.plans = true,
+            other => {
+                let usage = "--dir DIR --readings N --meters N --rounds N --plans --duckdb PYTHON";
+                return Err(format!("{other}? {usage}").into());
+            }
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    runtime.block_on(run(&options))
+}
+
+async fn run(options: &Options) -> Result<()> {
+    let Options { dir, readings, meters, .. } = options;
     let clock = Arc::new(ManualClock::new(BEGIN / 1_000_000));
     if !dir.join("manifest").exists() {
-        let store = Store::open(StoreOptions::new(&dir, clock.clone())).await?;
-        write(&store, &clock, readings, meters).await?;
+        let store = Store::open(StoreOptions::new(dir, clock.clone())).await?;
+        write(&store, &clock, *readings, *meters).await?;
     }
     let rounds = readings / meters;
     let now = BEGIN + (rounds - 1) * QUARTER;
     clock.advance((now - BEGIN) / 1_000_000 - (clock_ms(&clock) - BEGIN / 1_000_000));
     let start = Instant::now();
-    let store = Store::open(StoreOptions::new(&dir, clock.clone())).await?;
+    let store = Store::open(StoreOptions::new(dir, clock.clone())).await?;
     println!("opened in {:?}", start.elapsed());
-    for (name, sql) in questions(now) {
-        ask(&store, name, &sql).await?;
+    let questions = questions(now);
+    for Question { name, sql, .. } in &questions {
+        ask(&store, name, sql, options).await?;
     }
     println!("{} MiB resident at most", peak_mebibytes());
+    if let Some(python) = &options.duckdb {
+        let whole: Vec<_> = questions.into_iter().filter(|q| q.reads_everything).collect();
+        ask_duckdb(python, dir, &whole, options.rounds)?;
+    }
     Ok(())
+}
+
+/// What is asked.
+struct Question {
+    name: &'static str,
+    sql: String,
+    reads_everything: bool,
+}
+
+/// Asks DuckDB over all files of the store.
+fn ask_duckdb(python: &str, dir: &Path, questions: &[Question], rounds: usize) -> Result<()> {
+    const SCRIPT: &str = r#"
+import json, sys, time, duckdb
+files, threads, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+connection = duckdb.connect()
+connection.execute(f"SET threads={threads}")
+table = f"read_parquet('{files}', hive_partitioning=false)"
+for name, sql in zip(sys.argv[4::2], sys.argv[5::2]):
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        rows = connection.execute(sql.replace("FROM readings", "FROM " + table)).fetchall()
+        seconds.append(time.perf_counter() - start)
+    print(json.dumps({"name": name, "seconds": seconds, "rows": len(rows), "first": str(rows[0])}))
+print(json.dumps({"version": duckdb.__version__}))
+"#;
+    let files = dir.join("magnetic/**/*.parquet");
+    let mut command = Command::new(python);
+    command.args(["-c", SCRIPT]).arg(files).args([THREADS.to_string(), rounds.to_string()]);
+    command.args(questions.iter().flat_map(|q| [q.name, &q.sql]));
+    let output = command.output()?;
+    if !output.status.success() {
+        return Err(format!("DuckDB: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        if let Some(version) = line["version"].as_str() {
+            println!("that was DuckDB {version}, {THREADS} threads");
+            continue;
+        }
+        let seconds = line["seconds"].as_array().ok_or("no seconds")?;
+        let times = seconds.iter().filter_map(|s| s.as_f64()).map(Duration::from_secs_f64).collect();
+        println!("DuckDB, {}: {}; {} rows", line["name"], spread(times), line["rows"]);
+        println!("  {}", line["first"].as_str().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// The first one, and the others' middle and end.
+fn spread(mut times: Vec<Duration>) -> String {
+    let cold = times.remove(0);
+    times.sort_unstable();
+    let at = |share: usize| times[((times.len() - 1) * share).div_ceil(100)];
+    format!("cold {cold:.1?}, warm p50 {:.1?}, p99 {:.1?}", at(50), at(99))
 }
 
 fn clock_ms(clock: &ManualClock) -> i64 {
@@ -111,56 +207,60 @@ fn reading(meter: i64, time: i64) -> Record {
     }
 }
 
-fn questions(now: i64) -> Vec<(&'static str, String)> {
+fn questions(now: i64) -> Vec<Question> {
     let (hour, day) = (now - 3_600_000_000_000, now - 86_400_000_000_000);
+    let question = |name, sql: String| Question { name, sql, reads_everything: false };
+    let whole = |name, sql: &str| Question { name, sql: sql.to_owned(), reads_everything: true };
     vec![
-        (
+        question(
             "last value's time of each meter",
             "SELECT meter_id, max(time) AS time FROM readings GROUP BY meter_id".into(),
         ),
-        (
+        question(
             "one meter's day",
             format!(
                 "SELECT time, \"measure_value::double\" FROM readings WHERE meter_id = 'meter-004711' \
                  AND time > to_timestamp_nanos({day}) ORDER BY time"
             ),
         ),
-        (
+        question(
             "a region's last hour by quarter",
             format!(
                 "SELECT date_bin(interval '15 minutes', time) AS t, sum(\"measure_value::double\") FROM readings \
                  WHERE region = 'EAST' AND time > to_timestamp_nanos({hour}) GROUP BY t ORDER BY t"
             ),
         ),
-        (
+        question(
             "silent meters",
             format!(
                 "SELECT meter_id FROM readings GROUP BY meter_id HAVING max(time) < to_timestamp_nanos({hour}) LIMIT 100"
             ),
         ),
-        ("full scan", "SELECT count(*), sum(\"measure_value::double\"), min(time), max(time) FROM readings".into()),
-        (
+        whole("full scan", "SELECT count(*), sum(\"measure_value::double\"), min(time), max(time) FROM readings"),
+        whole(
             "group by region",
-            "SELECT region, avg(\"measure_value::double\"), count(*) FROM readings GROUP BY region".into(),
+            "SELECT region, avg(\"measure_value::double\"), count(*) FROM readings GROUP BY region",
         ),
     ]
 }
 
-async fn ask(store: &Store, name: &str, sql: &str) -> Result<()> {
+async fn ask(store: &Store, name: &str, sql: &str, options: &Options) -> Result<()> {
     let mut times = Vec::new();
     let mut answer = Vec::new();
-    for _ in 0..11 {
+    for round in 0..options.rounds {
         let start = Instant::now();
-        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+        let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(THREADS));
         context.add_optimizer_rule(Arc::new(LastPoints));
         context.register_table("readings", Arc::new(StoreTable::new(store, "meters", "readings")?))?;
-        answer = context.sql(sql).await?.collect().await?;
+        let plan = context.sql(sql).await?.create_physical_plan().await?;
+        answer = collect(plan.clone(), context.task_ctx()).await?;
         times.push(start.elapsed());
+        if round == 0 && options.plans {
+            println!("{sql}\n{}", displayable(plan.as_ref()).indent(false));
+        }
     }
-    let cold = times.remove(0);
-    times.sort();
     let rows: usize = answer.iter().map(|batch| batch.num_rows()).sum();
-    println!("{name}: cold {cold:.1?}, warm p50 {:.1?}, p99 {:.1?}; {rows} rows", times[5], times[9]);
+    println!("{name}: {}; {rows} rows", spread(times));
     if rows <= 10 {
         println!("{}", pretty_format_batches(&answer)?);
     }
