@@ -44,7 +44,7 @@ Everything is below $dir. With
   PATH=$(dirname "$hurtig"):\$PATH
 in your shell, try:
   hurtig run smart-meters --meters 1000 --rate 20000 --data-dir $dir/live
-      a fleet without end; open http://127.0.0.1:8081/overview, and in another shell
+      a fleet without end; open http://127.0.0.1:8082 for what the meters say, and in another shell
   hurtig jobs
   kill -9 \$(grep -o '"pid": *[0-9]*' $dir/live/rest.json | grep -o '[0-9]*\$')
       kills it; the same command with --from latest goes on as if nothing had happened

@@ -42,7 +42,7 @@ impl<T> Delivery<T> {
         match failure {
             Failure::Final { status, words: reason } => {
                 let what_to_do = match status {
-                    401 | 403 => "check the token, and that it may write there",
+                    401 | 403 => "check the token or the password, and that it may write there",
                     404 => "create the database or bucket, or check its name, the organization and the URL",
                     _ => "check the URL and the options",
                 };
