@@ -1,7 +1,8 @@
 //! How fast the panels answer over a store that `store_rates` has filled (an example of `hurtig-store`).
 //!
 //! `view_rates --dir DIR [--rounds 100]` asks each panel so often over HTTP, as a browser does, with no answer given twice:
-//! the first time cold, then warm. What a poll of the whole overview takes is at the end.
+//! the first time cold, then warm; and runs each of its statements by itself. What a poll of the whole overview takes is at the
+//! end.
 
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
@@ -14,12 +15,14 @@ use std::{
 use hurtig_state::ManualClock;
 use hurtig_store::{Queries, Store, StoreOptions};
 use hurtig_timestream_sql::EngineOptions;
-use hurtig_view::{View, ViewOptions};
+use hurtig_view::{Question, Span, View, ViewOptions};
 
 /// After all that `store_rates` writes, and before it expires: the readings have ended, so now is their end.
 const LATER_MS: i64 = 1_720_000_000_000;
-/// The one measure that `store_rates` writes; as a voltage, all of it is out of tolerance.
+/// The one measure that `store_rates` writes, evenly from 0.00 to 4.99; as a voltage, one in a hundred is out of tolerance.
 const MEASURE: &str = "kw";
+const NOMINAL: f64 = 2.5;
+const TOLERANCE: f64 = 0.99;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -40,47 +43,74 @@ fn main() -> Result<()> {
 async fn run(dir: PathBuf, rounds: usize) -> Result<()> {
     let clock = Arc::new(ManualClock::new(LATER_MS));
     let store = Store::open(StoreOptions::new(&dir, clock.clone())).await?;
+    let queries = Queries::new(&store, EngineOptions::default())?;
     let options = ViewOptions {
         listen: "127.0.0.1:0".parse()?,
         energy: MEASURE.into(),
         voltage: MEASURE.into(),
+        nominal_voltage: NOMINAL,
+        tolerance: TOLERANCE,
         fresh_for: Duration::ZERO,
         ..ViewOptions::default()
     };
-    let server = View::new(Queries::new(&store, EngineOptions::default())?, clock, options).bind().await?;
+    let view = View::new(queries.clone(), clock, options);
+    let server = view.clone().bind().await?;
     let url = server.url();
     let serving = tokio::spawn(server.serve(std::future::pending()));
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let ask = async |question: &str| -> Result<Duration> {
-        let start = Instant::now();
-        let response = client.get(format!("{url}api/{question}")).send().await?.error_for_status()?;
-        response.bytes().await?;
-        Ok(start.elapsed())
+    let ask = async |question: &str| -> Result<()> {
+        client.get(format!("{url}api/{question}")).send().await?.error_for_status()?.bytes().await?;
+        Ok(())
     };
-    let overview = ["fleet", "consumption?span=hour", "voltage", "silent"];
-    for question in [&overview[..], &["consumption?span=day", "meter?id=meter-004711", "meters?find=4711"]].concat() {
-        let cold = ask(question).await?;
-        let mut times = Vec::with_capacity(rounds);
-        for _ in 0..rounds {
-            times.push(ask(question).await?);
+    for (path, question) in [
+        ("fleet", Question::Fleet),
+        ("consumption?span=hour", Question::Consumption(Span::Hour)),
+        ("consumption?span=day", Question::Consumption(Span::Day)),
+        ("voltage", Question::Voltage),
+        ("silent", Question::Silent),
+        ("meter?id=meter-004711", Question::Meter { id: "meter-004711".into(), until: None }),
+        ("meters?find=4711", Question::Meters { find: "4711".into() }),
+    ] {
+        measure(path, rounds, async || ask(path).await).await?;
+        for (name, sql) in view.statements(&question).await? {
+            let execute = async || -> Result<()> {
+                queries.execute(&sql).await?.collect().await?;
+                Ok(())
+            };
+            measure(&format!("  {name}"), rounds, execute).await?;
         }
-        tell(question, cold, times);
     }
-    let mut times = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        let start = Instant::now();
-        for asked in futures::future::join_all(overview.map(&ask)).await {
-            asked?;
-        }
-        times.push(start.elapsed());
-    }
-    tell("the overview, all at once", Duration::ZERO, times);
+    let all = async || -> Result<()> {
+        let asked = tokio::join!(ask("fleet"), ask("consumption?span=hour"), ask("voltage"), ask("silent"));
+        asked.0.and(asked.1).and(asked.2).and(asked.3)
+    };
+    measure("the overview, all at once", rounds, all).await?;
     serving.abort();
     Ok(())
 }
 
-fn tell(question: &str, cold: Duration, mut times: Vec<Duration>) {
+async fn measure(what: &str, rounds: usize, act: impl AsyncFn() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    act().await?;
+    let (cold, cpu) = (start.elapsed(), cpu_seconds());
+    let mut times = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let start = Instant::now();
+        act().await?;
+        times.push(start.elapsed());
+    }
+    let cpu = (cpu_seconds() - cpu) * 1_000.0 / rounds as f64;
     times.sort();
     let at = |share: f64| times.get(((times.len() as f64 - 1.0) * share).round() as usize).copied().unwrap_or_default();
-    println!("{question}: cold {cold:.1?}, p50 {:.1?}, p99 {:.1?}", at(0.5), at(0.99));
+    println!("{what}: cold {cold:.1?}, p50 {:.1?}, p99 {:.1?}, {cpu:.0} ms of CPU", at(0.5), at(0.99));
+    Ok(())
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |at: usize| fields.get(at).and_then(|f| f.parse::<f64>().ok()).unwrap_or(0.0);
+    // In hundredths of a second.
+    (field(11) + field(12)) / 100.0
 }

@@ -62,7 +62,8 @@ impl Answers {
         slots.entry(question.to_owned()).or_default().clone()
     }
 
-    fn is_fresh(&self, made: i64) -> bool {
+    /// Whether what was made at a time is still good.
+    pub fn is_fresh(&self, made: i64) -> bool {
         // A clock that was put back makes nothing fresh.
         (0..self.fresh_for_ms).contains(&(self.clock.now_ms() - made))
     }

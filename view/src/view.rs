@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hurtig_state::Clock;
 use hurtig_store::Queries;
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     answers::{Answer, Answers},
@@ -36,6 +36,14 @@ struct Inner {
     rest: Option<Rest>,
     answers: Answers,
     permits: Semaphore,
+    known: Mutex<Option<Known>>,
+}
+
+/// What all panels want to know of the table, when it was found out.
+struct Known {
+    at_ms: i64,
+    readings: Option<Readings>,
+    newest_ms: Option<i64>,
 }
 
 impl std::fmt::Debug for View {
@@ -61,7 +69,15 @@ impl View {
     pub fn new(queries: Queries, clock: Arc<dyn Clock>, options: ViewOptions) -> Self {
         let rest = options.rest.as_deref().map(Rest::new);
         let answers = Answers::new(clock.clone(), options.fresh_for);
-        let inner = Inner { queries, clock, options, rest, answers, permits: Semaphore::new(AT_A_TIME) };
+        let inner = Inner {
+            queries,
+            clock,
+            options,
+            rest,
+            answers,
+            permits: Semaphore::new(AT_A_TIME),
+            known: Mutex::default(),
+        };
         View { inner: Arc::new(inner) }
     }
 
@@ -145,20 +161,29 @@ impl View {
 
     /// The table and the time; no table as long as there is nothing in it.
     async fn readings(&self) -> Result<(Option<Readings>, Moment)> {
-        let clock = self.inner.clock.now_ms();
+        let mut known = self.inner.known.lock().await;
+        if let Some(Known { at_ms, readings, newest_ms }) = &*known
+            && self.inner.answers.is_fresh(*at_ms)
+        {
+            return Ok((readings.clone(), Moment::new(self.inner.clock.now_ms(), *newest_ms)));
+        }
+        let (readings, newest_ms) = self.look().await?;
+        let now = self.inner.clock.now_ms();
+        *known = Some(Known { at_ms: now, readings: readings.clone(), newest_ms });
+        Ok((readings, Moment::new(now, newest_ms)))
+    }
+
+    /// The table as it is, and its newest reading's time.
+    async fn look(&self) -> Result<(Option<Readings>, Option<i64>)> {
         let table = Readings::table(self.options());
         let described = match self.run(&format!("DESCRIBE {table}")).await {
             // A job makes its table with its first reading.
-            Err(Error::Query(hurtig_timestream_sql::Error::NotFound(_))) => {
-                return Ok((None, Moment::new(clock, None)));
-            }
+            Err(Error::Query(hurtig_timestream_sql::Error::NotFound(_))) => return Ok((None, None)),
             described => described?,
         };
-        let Some(readings) = Readings::new(self.options(), &described)? else {
-            return Ok((None, Moment::new(clock, None)));
-        };
+        let Some(readings) = Readings::new(self.options(), &described)? else { return Ok((None, None)) };
         let newest = self.run(&format!("SELECT max(time) AS newest FROM {table}")).await?;
-        Ok((Some(readings), Moment::new(clock, first(newest.times("newest")?))))
+        Ok((Some(readings), first(newest.times("newest")?)))
     }
 
     /// Runs a statement to its end.
