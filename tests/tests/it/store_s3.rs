@@ -1,5 +1,5 @@
 //! The store with its files in S3, which `scripts/servers.sh` starts: killed while it writes them, opened again, merged,
-//! expired. What was acknowledged is there once, at every step.
+//! expired. What was acknowledged is there once, at every step. And UNLOAD into S3.
 
 use std::{collections::HashSet, path::Path, sync::Arc};
 
@@ -7,9 +7,14 @@ use aws_sdk_timestreamwrite::types::{Dimension, MeasureValueType, Record};
 use hurtig_engine::time::{Clock, SystemClock};
 use hurtig_state::ManualClock;
 use hurtig_store::{Measure, MeasureValue, Queries, Storage, Store, StoreOptions};
+use hurtig_tests::servers::{Server, left_out};
 use hurtig_timestream_sql::datum::{self, Datum};
 
-use crate::{s3::location, store_wire::Served, support::directory};
+use crate::{
+    s3::location,
+    store_wire::{Served, run_script},
+    support::directory,
+};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAYS: i64 = 7;
@@ -44,6 +49,17 @@ async fn open(dir: &Path, place: &str, clock: Arc<dyn Clock>) -> Store {
     let mut options = StoreOptions::new(dir, clock);
     options.magnetic = Some(Storage::open(place).expect("a place"));
     Store::open(options).await.expect("it opens")
+}
+
+#[test]
+fn unload_into_s3() {
+    let Some(s3) = location() else { return };
+    if left_out(&[Server::Python]) {
+        return;
+    }
+    let (dir, place) = (directory(), format!("{s3}-unload"));
+    let served = Served::start(dir.path(), &["--unload-to", &place]);
+    run_script("unload.py", &[&served.url, &place]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,7 +71,7 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
 }
 
 /// Runs a script that has something to show with boto3, and says "ok" when it has.
-fn run_script(name: &str, arguments: &[&str]) {
+pub fn run_script(name: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/store_wire").join(name);
     let output = python().expect("Python").arg(script).args(arguments).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);
