@@ -149,6 +149,11 @@ impl OpenQueries {
         &*self.engine
     }
 
+    /// "Now", in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
     /// Answers a request: the first page of a new query, or the page of a token.
     pub async fn answer(&self, asked: Asked) -> Result<Bytes, Fault> {
         match &asked.next_token {

@@ -60,14 +60,20 @@ pub fn cancel_query(queries: &OpenQueries, principal: Option<&str>, body: &[u8])
     Ok(json!({ "CancellationMessage": queries.cancel(principal, &id)? }))
 }
 
-/// `PrepareQuery`: the columns of a query's result. Queries with parameters are not offered.
+/// `PrepareQuery`: the columns of a query's result. The one parameter that there is, is a scheduled query's.
 pub async fn prepare_query(queries: &OpenQueries, body: &[u8]) -> Result<Value, Fault> {
     let request: PrepareQuery = parse(body)?;
     let sql = query_string(request.query_string)?;
-    let columns = queries.engine().prepare(&sql).await?;
+    let (columns, parameters) = match queries.engine().prepare(&sql).await {
+        Err(_) if sql.to_ascii_lowercase().contains("@scheduled_runtime") => {
+            let columns = queries.engine().prepare_scheduled(&sql, queries.now_ms()).await?;
+            (columns, json!([{ "Name": "scheduled_runtime", "Type": { "ScalarType": "TIMESTAMP" } }]))
+        }
+        columns => (columns?, json!([])),
+    };
     // With ValidateOnly Timestream says only whether it is right.
     let columns = if request.validate_only { Vec::new() } else { columns };
-    Ok(json!({ "QueryString": sql, "Columns": columns, "Parameters": [] }))
+    Ok(json!({ "QueryString": sql, "Columns": columns, "Parameters": parameters }))
 }
 
 /// The text of a query.

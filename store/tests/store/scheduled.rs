@@ -376,6 +376,13 @@ async fn what_cannot_be_is_refused() {
     let (kind, words) = served.refused("Query", json!({ "QueryString": "SELECT @scheduled_runtime" })).await;
     assert!(kind == "ValidationException" && words.contains("scheduled_runtime"), "{words}");
 
+    // Whoever looks at a query before he schedules it is told of it.
+    let prepared = served.done("PrepareQuery", json!({ "QueryString": HOURS })).await;
+    assert_eq!(prepared["Parameters"], json!([{ "Name": "scheduled_runtime", "Type": { "ScalarType": "TIMESTAMP" } }]));
+    assert_eq!(prepared["Columns"][1], json!({ "Name": "hour", "Type": { "ScalarType": "TIMESTAMP" } }));
+    let prepared = served.done("PrepareQuery", json!({ "QueryString": "SELECT '@scheduled_runtime' AS a" })).await;
+    assert_eq!(prepared["Parameters"], json!([]));
+
     // In pages.
     for n in 0..4 {
         create(&served, hours(&format!("q{n}"), "rate(1 hour)")).await;
