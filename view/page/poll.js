@@ -1,6 +1,8 @@
 // Asks, again and again: only while the page can be seen, and it says when nobody answers.
 
 const EVERY_MS = 2000;
+/** What takes long is asked for less often: the process has other work than this page. */
+const PAUSE_TO_WORK = 6;
 /** A process that does not answer within this time is lost. */
 const PATIENCE_MS = 30000;
 
@@ -41,6 +43,7 @@ export class Poll {
   async ask() {
     const asking = new AbortController();
     this.asking = asking;
+    const began = performance.now();
     const limit = setTimeout(() => asking.abort("late"), PATIENCE_MS);
     try {
       const response = await fetch(this.url(), { signal: asking.signal, headers: { accept: "application/json" } });
@@ -58,7 +61,7 @@ export class Poll {
       clearTimeout(limit);
       if (this.asking === asking) {
         this.asking = null;
-        if (polls.has(this) && !document.hidden) this.timer = setTimeout(() => this.ask(), this.every);
+        if (polls.has(this) && !document.hidden) this.timer = setTimeout(() => this.ask(), Math.max(this.every, PAUSE_TO_WORK * (performance.now() - began)));
       }
     }
   }
