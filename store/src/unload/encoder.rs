@@ -21,7 +21,7 @@ const ROW_GROUP: usize = 128 << 10;
 /// Encodes one file.
 pub enum Encoder {
     /// CSV.
-    Csv(Csv),
+    Csv(Box<Csv>),
     /// Parquet.
     Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
@@ -36,7 +36,7 @@ pub struct Csv {
 
 enum Out {
     Plain(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 /// Whether a result of these columns can be written so.
@@ -108,7 +108,7 @@ impl Encoder {
     /// A file of rows of this schema.
     pub fn new(schema: &SchemaRef, options: &UnloadOptions) -> Result<Self> {
         match options.format {
-            UnloadFormat::Csv => Csv::new(schema, options).map(Encoder::Csv),
+            UnloadFormat::Csv => Ok(Encoder::Csv(Box::new(Csv::new(schema, options)?))),
             UnloadFormat::Parquet => {
                 let compression = match options.compression {
                     UnloadCompression::None => parquet::basic::Compression::UNCOMPRESSED,
@@ -159,8 +159,10 @@ impl Encoder {
     /// The bytes so far that were not taken yet.
     pub fn take(&mut self) -> Vec<u8> {
         match self {
-            Encoder::Csv(Csv { out: Out::Plain(bytes), .. }) => take(bytes),
-            Encoder::Csv(Csv { out: Out::Gzip(gzip), .. }) => take(gzip.get_mut()),
+            Encoder::Csv(csv) => match &mut csv.out {
+                Out::Plain(bytes) => take(bytes),
+                Out::Gzip(gzip) => take(gzip.get_mut()),
+            },
             Encoder::Parquet(writer) => take(writer.inner_mut()),
         }
     }
@@ -168,8 +170,10 @@ impl Encoder {
     /// The last bytes.
     pub fn finish(self) -> Result<Vec<u8>> {
         match self {
-            Encoder::Csv(Csv { out: Out::Plain(bytes), .. }) => Ok(bytes),
-            Encoder::Csv(Csv { out: Out::Gzip(gzip), .. }) => gzip.finish().map_err(failed),
+            Encoder::Csv(csv) => match csv.out {
+                Out::Plain(bytes) => Ok(bytes),
+                Out::Gzip(gzip) => gzip.finish().map_err(failed),
+            },
             Encoder::Parquet(writer) => writer.into_inner().map_err(failed),
         }
     }
@@ -188,7 +192,7 @@ impl Csv {
             .escape(u8::try_from(options.escaped_by).unwrap_or(b'\\'));
         let out = match options.compression {
             UnloadCompression::None => Out::Plain(Vec::new()),
-            UnloadCompression::Gzip => Out::Gzip(GzEncoder::new(Vec::new(), Compression::default())),
+            UnloadCompression::Gzip => Out::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::default()))),
         };
         let mut csv = Csv { fields, escape: escapes.then_some(options.escaped_by), out };
         if options.include_header {

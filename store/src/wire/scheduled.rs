@@ -90,6 +90,9 @@ struct ListScheduledQueries<'a> {
     max_results: Option<i64>,
 }
 
+/// A run that was asked for: of which query, and of which time.
+type Asked = (Arc<Entry>, i64);
+
 /// All of them.
 #[derive(Debug)]
 pub struct ScheduledQueries {
@@ -101,9 +104,9 @@ pub struct ScheduledQueries {
     ids: Ids,
     /// By the last parts of their names (ARNs).
     all: Mutex<BTreeMap<String, Arc<Entry>>>,
-    asked: mpsc::Sender<(Arc<Entry>, i64)>,
+    asked: mpsc::Sender<Asked>,
     /// Taken by who runs them.
-    to_run: Mutex<Option<mpsc::Receiver<(Arc<Entry>, i64)>>>,
+    to_run: Mutex<Option<mpsc::Receiver<Asked>>>,
 }
 
 /// One of them.

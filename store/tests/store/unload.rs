@@ -67,7 +67,7 @@ fn reading(n: usize) -> Record {
     let dimensions = [("meter", format!("m-{n:02}")), ("region", REGIONS[n % 3].to_owned())];
     let values = [("kw", MeasureValue::Double(n as f64 / 4.0)), ("count", MeasureValue::Bigint(n as i64))];
     let mut values: Vec<_> = values.into_iter().map(|(name, value)| (name.into(), value)).collect();
-    if n % 7 != 0 {
+    if !n.is_multiple_of(7) {
         values.push(("note".into(), MeasureValue::Varchar(NOTES[n % NOTES.len()].into())));
     }
     Record {
@@ -172,7 +172,7 @@ fn csv_by_region_reads_as_it_was_written() {
             let (region, row) = &rows[&format!("m-{n:02}")];
             assert_eq!(*region, format!("region={}", REGIONS[n % 3].replace('/', "%2F")));
             let time = hurtig_timestream_sql::datum::timestamp(NOW_MS * 1_000_000 - n as i64);
-            let note = if n % 7 == 0 { "" } else { NOTES[n % NOTES.len()] };
+            let note = if n.is_multiple_of(7) { "" } else { NOTES[n % NOTES.len()] };
             let kw = format!("{:?}", n as f64 / 4.0);
             assert_eq!(row[1..], [time, kw, n.to_string(), note.to_owned()]);
         }
@@ -216,7 +216,7 @@ fn parquet_has_types_and_time_series() {
             }
         }
         let wanted = |n: usize| {
-            let note = (n % 7 != 0).then(|| NOTES[n % NOTES.len()].to_owned());
+            let note = (!n.is_multiple_of(7)).then(|| NOTES[n % NOTES.len()].to_owned());
             (format!("m-{n:02}"), (NOW_MS * 1_000_000 - n as i64, note, 1, n as f64 / 4.0))
         };
         assert_eq!(seen, (0..60).map(wanted).collect());
