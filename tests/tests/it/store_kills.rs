@@ -218,7 +218,7 @@ async fn read(dir: &Path, start_ms: i64) -> HashMap<Key, i64> {
 fn what_was_acknowledged_is_there_once_however_often_it_is_killed() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let rounds = number("HURTIG_STORE_KILLS").unwrap_or(10);
-    let seed = number("HURTIG_STORE_KILLS_SEED").unwrap_or_else(|| rand::rng().random());
+    let seed = number("HURTIG_STORE_KILLS_SEED").unwrap_or_else(|| SystemClock.now_ms().unsigned_abs());
     eprintln!("HURTIG_STORE_KILLS_SEED={seed}");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(kill(rounds, seed));
