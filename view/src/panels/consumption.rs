@@ -26,7 +26,7 @@ impl Span {
     }
 
     /// The beginning of the first step.
-    fn from_ms(self, moment: Moment) -> i64 {
+    fn beginning(self, moment: Moment) -> i64 {
         let (step, steps, _) = self.steps();
         moment.now_ms.div_euclid(step) * step - (steps - 1) * step
     }
@@ -63,7 +63,7 @@ pub struct Region {
 /// The statement.
 pub fn statement(readings: &Readings, span: Span, moment: Moment) -> String {
     let Readings { table, region, is_energy, .. } = readings;
-    let (from, to) = (time(span.from_ms(moment)), time(moment.now_ms));
+    let (from, to) = (time(span.beginning(moment)), time(moment.now_ms));
     let (_, _, step) = span.steps();
     format!(
         "SELECT {region} AS region, bin(time, {step}) AS step, sum({VALUE}) AS kwh\n\
@@ -75,7 +75,7 @@ pub fn statement(readings: &Readings, span: Span, moment: Moment) -> String {
 /// The answer.
 pub async fn ask(view: &View, readings: Option<&Readings>, span: Span, moment: Moment) -> Result<Consumption> {
     let (step_ms, steps, _) = span.steps();
-    let from = span.from_ms(moment);
+    let from = span.beginning(moment);
     let times_ms: Vec<i64> = (0..steps).map(|n| from + n * step_ms).collect();
     let zeros = || vec![0.0; times_ms.len()];
     let mut by_region: BTreeMap<String, Vec<f64>> = BTreeMap::new();

@@ -4,6 +4,9 @@ use hurtig_view::ViewOptions;
 
 use crate::support::{Stored, options, run};
 
+/// Names and values.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn other_pages_and_other_names_get_nothing() {
     run(async {
@@ -13,7 +16,7 @@ fn other_pages_and_other_names_get_nothing() {
         let port = here.rsplit(':').next().expect("a port").to_owned();
         let evil = format!("evil.example:{port}");
         let local = format!("localhost:{port}");
-        let cases: [(&str, &[(&str, &str)], u16); 16] = [
+        let cases: [(&str, Headers, u16); 16] = [
             ("as it is", &[], 200),
             ("by name", &[("host", &local)], 200),
             ("by an address", &[("host", "[::1]:9")], 200),
