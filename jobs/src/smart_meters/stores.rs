@@ -28,7 +28,7 @@ pub mod embedded {
         // them all, and drops them when their time is over.
         let retention = Retention {
             memory_hours: begun(options.memory_retention, Span::hours(1)).clamp(1, 8_766),
-            magnetic_days: begun(options.retention(), Span::days(1)).clamp(1, 73_000),
+            magnetic_days: begun(options.magnetic_retention, Span::days(1)).clamp(1, 73_000),
             magnetic_writes: true,
         };
         let table = TableSpec::new(&options.timestream_db_name, &options.timestream_table_name).retention(retention);

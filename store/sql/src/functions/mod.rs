@@ -94,6 +94,19 @@ fn columnar_with_aliases(
     }))
 }
 
+/// A function that is asked for every batch, also where its arguments are constants: what it makes of them would be made
+/// once and copied for every row, and nobody counts those copies.
+fn columnar_per_batch(name: &str, types: Types, returns: Returns, invoke: Invoke) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::new_from_impl(Columnar {
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        signature: Signature::user_defined(Volatility::Volatile),
+        types,
+        returns,
+        invoke,
+    }))
+}
+
 // A function's name says which one it is.
 impl PartialEq for Columnar {
     fn eq(&self, other: &Self) -> bool {

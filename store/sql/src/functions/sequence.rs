@@ -12,14 +12,21 @@ use datafusion::{
     logical_expr::{ScalarFunctionArgs, ScalarUDF},
 };
 
-use super::{arrays, columnar, is_interval, is_time, unexpected};
+use super::{columnar_per_batch, is_interval, is_time, unexpected};
 use crate::{interval, series::TIMESTAMP};
 
 /// More entries than this are a mistake: Timestream allows 10,000; a second over a day is 86,400.
 const LONGEST: i128 = 1_000_000;
+/// Entries of all rows of a batch: 128 MiB.
+const IN_A_BATCH: i128 = 16 << 20;
 
 pub(super) fn sequence() -> Arc<ScalarUDF> {
-    columnar("sequence", types, |t| Ok(DataType::List(Arc::new(Field::new_list_field(t[0].clone(), true)))), invoke)
+    columnar_per_batch(
+        "sequence",
+        types,
+        |t| Ok(DataType::List(Arc::new(Field::new_list_field(t[0].clone(), true)))),
+        invoke,
+    )
 }
 
 fn types(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -39,7 +46,8 @@ fn types(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
 }
 
 fn invoke(args: &ScalarFunctionArgs) -> Result<ArrayRef> {
-    let columns = arrays(args)?;
+    // A row each, also of constants: a constant list would be copied for every row behind our back.
+    let columns: Vec<ArrayRef> = args.args.iter().map(|a| a.to_array(args.number_rows)).collect::<Result<_>>()?;
     let (from, to, step) = match columns.as_slice() {
         [from, to] => (from, to, None),
         [from, to, step] => (from, to, Some(step)),
@@ -96,6 +104,11 @@ fn extend(entries: &mut Vec<i64>, from: i64, to: i64, step: i64) -> Result<usize
     let count = (i128::from(to) - i128::from(from)) / i128::from(step) + 1;
     if count > LONGEST {
         return plan_err!("sequence: {count} entries are more than {LONGEST}");
+    }
+    if count + entries.len() as i128 > IN_A_BATCH {
+        return exec_err!(
+            "sequence: over {IN_A_BATCH} entries in one batch of rows; make shorter ones, or of fewer rows"
+        );
     }
     entries.extend((0..count as i64).map(|n| from + n * step));
     Ok(count as usize)

@@ -276,3 +276,14 @@ async fn unnest() {
     let rows = table(&engine, "SELECT n FROM UNNEST(ARRAY[3, 1]) AS t(n) ORDER BY n").await;
     assert_eq!(rows, [["1"], ["3"]]);
 }
+
+#[tokio::test]
+async fn a_constant_list_for_every_row_is_refused_before_it_takes_all_memory() {
+    let rows: Vec<_> = (0..2_000).map(|n| ("a", n, Some(1.0), Some(n))).collect();
+    let many = points(&rows);
+    let error =
+        try_ask(&many, "SELECT cardinality(sequence(1, 1000000)) FROM d.t").await.expect_err("a billion entries");
+    assert!(error.to_string().contains("entries in one batch"), "{error}");
+    let few = try_ask(&many, "SELECT sum(cardinality(sequence(1, 1000))) FROM d.t").await;
+    assert!(few.is_ok(), "{few:?}");
+}
