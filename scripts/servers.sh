@@ -175,10 +175,20 @@ what_needs() { # NAME
     esac
 }
 
+# Whether what it needs of the system is there still: the cache may outlive it.
+runs() { # NAME DIR
+    case $1 in
+        kinesis | grafana) has_node ;;
+        kafka | registry | questdb) has_java ;;
+        python | ministack) "$2/bin/python" -c '' 2>/dev/null ;;
+        browser) [ -x "$2/chromium" ] && [ -x "$2/chromedriver" ] ;;
+    esac
+}
+
 install() { # NAME
     local dir
     dir=$(directory "$1")
-    [ -e "$dir/ready" ] && return
+    [ -e "$dir/ready" ] && runs "$1" "$dir" && return
     echo "$me: installing $1 in $dir" >&2
     rm -rf "$dir"
     mkdir -p "$dir"
