@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ pub struct EmbeddedStore {
     tables: Vec<TableSpec>,
     memory_bytes: usize,
     clock: Arc<dyn Clock>,
-    opened: Arc<OnceLock<Result<Opened, String>>>,
+    opened: Arc<Mutex<Option<Arc<Opened>>>>,
 }
 
 impl std::fmt::Debug for EmbeddedStore {
@@ -144,9 +144,16 @@ impl EmbeddedStore {
         self.opened().map(|opened| drop(opened.handle.spawn(work)))
     }
 
-    fn opened(&self) -> Result<&Opened, String> {
-        let opened = self.opened.get_or_init(|| self.open_once().map_err(|e| format!("the embedded store: {e}")));
-        opened.as_ref().map_err(String::clone)
+    /// One opens, the others wait for it. What has failed is tried again by whoever comes next: a job that restarts, for
+    /// instance.
+    fn opened(&self) -> Result<Arc<Opened>, String> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = &*opened {
+            return Ok(opened.clone());
+        }
+        let new = Arc::new(self.open_once().map_err(|e| format!("the embedded store: {e}"))?);
+        *opened = Some(new.clone());
+        Ok(new)
     }
 
     fn open_once(&self) -> Result<Opened, String> {
