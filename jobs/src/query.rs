@@ -74,7 +74,7 @@ impl Query {
             .build()
             .map_err(QueryError::Io)?;
         runtime.block_on(async {
-            let session = self.session().await?;
+            let session = self.session(sql).await?;
             // What a job has written is not changed from here.
             let only_reading =
                 SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -83,7 +83,7 @@ impl Query {
         })
     }
 
-    async fn session(&self) -> Result<SessionContext, QueryError> {
+    async fn session(&self, sql: &str) -> Result<SessionContext, QueryError> {
         let config = SessionConfig::new()
             .with_target_partitions(self.partitions.max(1))
             .with_information_schema(true)
@@ -91,7 +91,7 @@ impl Query {
             .set_str("datafusion.execution.time_zone", "UTC");
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).build()?;
         let session = SessionContext::new_with_config_rt(config, Arc::new(runtime));
-        self.tables.register(&session, self.partitions.max(1)).await?;
+        self.tables.register(&session, self.partitions.max(1), sql).await?;
         Ok(session)
     }
 }

@@ -27,6 +27,15 @@ pub enum Error {
     /// Something was to be written into a store that was opened for reading.
     #[error("the store is open for reading only")]
     ReadOnly,
+    /// Files of a store whose directory is another one, or is lost.
+    #[error(
+        "the magnetic store has files that {dir} knows nothing of: give the directory that belongs to them, or another \
+         place for the files (a place is one store's)"
+    )]
+    Foreign {
+        /// The store's directory.
+        dir: String,
+    },
     /// A file that is not what the store has written.
     #[error("{path} is damaged: {what}")]
     Damaged {
@@ -35,8 +44,8 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// The write-ahead log could not be written: nothing is taken any more until the store is opened again.
-    #[error("the write-ahead log cannot be written ({0}): nothing is accepted until the store is opened again")]
+    /// The write-ahead log cannot be written now: what was sent is not acknowledged, and may be sent again.
+    #[error("the write-ahead log cannot be written ({0}): nothing is acknowledged until it can")]
     Log(String),
     /// What makes a file of the magnetic store panicked: a mistake of the store's own. Nothing is lost, the points stay where
     /// they were.

@@ -4,6 +4,9 @@
 //! thread writes what has gathered and calls fsync once for all of it (group commit), so that many writers share the price of
 //! a sync. [`Wal::durable`] waits for that. A record is acknowledged only then.
 //!
+//! A disk that is full is told to whoever waits, and tried again until it has room: what could not be written stays in memory,
+//! and goes into a segment of its own, behind the last byte that is known to be on the disk.
+//!
 //! On disk the log is a row of segments `<position of its first byte>.wal`. A frame is its length, the CRC-32 of what it holds,
 //! and that. When a machine loses power in the middle of a write the last segment's end is torn: what does not check there
 //! was never acknowledged, and is cut off. Damage anywhere else is an error.
@@ -14,6 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -29,6 +33,8 @@ const HEADER: usize = 8;
 const SEGMENT: u64 = 64 << 20;
 /// Writers wait while more than this is not yet on the disk.
 const UNWRITTEN: usize = 64 << 20;
+/// What could not be written is tried again so often.
+const AGAIN: Duration = Duration::from_millis(500);
 /// A frame is never longer: a length beyond it is damage.
 const FRAME: u32 = 1 << 30;
 
@@ -54,10 +60,10 @@ struct State {
     /// The place behind them.
     end: Position,
     is_closing: bool,
-    failed: Option<String>,
+    is_read_only: bool,
 }
 
-/// How far the log is on the disk.
+/// How far the log is on the disk, and why it comes no further now.
 #[derive(Debug, Clone, Default)]
 struct Durable {
     position: Position,
@@ -70,7 +76,7 @@ impl Wal {
         std::fs::create_dir_all(dir).at(dir)?;
         let (end, last) = replay_all(dir, from, Torn::Cut, replay)?;
         let (sender, durable) = watch::channel(Durable { position: end, failed: None });
-        let state = State { buffer: Vec::new(), end, is_closing: false, failed: None };
+        let state = State { buffer: Vec::new(), end, is_closing: false, is_read_only: false };
         let shared = Arc::new(Shared { dir: dir.to_owned(), state: Mutex::new(state), work: Condvar::new() });
         let segment = match last {
             Some(path) => Segment::reopen(&path)?,
@@ -84,17 +90,16 @@ impl Wal {
     /// As [`Wal::open`], beside the process that writes it: nothing is changed, and nothing can be appended.
     pub fn open_read_only(dir: &Path, from: Position, replay: impl FnMut(&[u8]) -> Result<()>) -> Result<Self> {
         let (end, _) = replay_all(dir, from, Torn::Leave, replay)?;
-        let failed = Some(Error::ReadOnly.to_string());
-        let (_, durable) = watch::channel(Durable { position: end, failed: failed.clone() });
-        let state = State { buffer: Vec::new(), end, is_closing: false, failed };
+        let (_, durable) = watch::channel(Durable { position: end, failed: None });
+        let state = State { buffer: Vec::new(), end, is_closing: false, is_read_only: true };
         let shared = Arc::new(Shared { dir: dir.to_owned(), state: Mutex::new(state), work: Condvar::new() });
         Ok(Wal { shared, durable, thread: None })
     }
     /// Adds a frame, and returns the place behind it. It is durable when [`Wal::durable`] says so.
     pub fn append(&self, frame: &[u8]) -> Result<Position> {
         let mut state = self.shared.state.lock();
-        if let Some(failed) = &state.failed {
-            return Err(Error::Log(failed.clone()));
+        if state.is_read_only {
+            return Err(Error::ReadOnly);
         }
         let len = u32::try_from(frame.len()).ok().filter(|&len| len <= FRAME);
         let len = len.ok_or_else(|| Error::Log(format!("a frame of {} bytes", frame.len())))?;
@@ -181,19 +186,33 @@ impl Writer {
                 }
                 std::mem::swap(&mut state.buffer, &mut batch);
             }
-            if let Err(e) = self.write(&batch) {
-                let words = e.to_string();
-                self.shared.state.lock().failed = Some(words.clone());
-                self.durable.send_modify(|d| d.failed = Some(words));
-                return;
+            while let Err(e) = self.write(&batch) {
+                if self.durable.borrow().failed.is_none() {
+                    tracing::warn!("the write-ahead log cannot be written ({e}); it is tried again until it can");
+                }
+                self.durable.send_modify(|d| d.failed = Some(e.to_string()));
+                if self.pause() {
+                    return;
+                }
             }
             self.position += batch.len() as u64;
-            self.durable.send_modify(|d| d.position = self.position);
+            let position = self.position;
+            self.durable.send_modify(|d| *d = Durable { position, failed: None });
         }
     }
 
+    /// Returns whether the log is being closed.
+    fn pause(&self) -> bool {
+        std::thread::sleep(AGAIN);
+        self.shared.state.lock().is_closing
+    }
+
     fn write(&mut self, batch: &[u8]) -> Result<()> {
-        if self.segment.len >= SEGMENT {
+        if self.durable.borrow().failed.is_some() {
+            // Nobody knows what of the last attempt is on the disk: behind what is known to be, the log begins anew.
+            self.segment.cut()?;
+            self.segment = Segment::create(&self.shared.dir, self.position)?;
+        } else if self.segment.len >= SEGMENT {
             self.segment = Segment::create(&self.shared.dir, self.position)?;
         }
         self.segment.file.write_all(batch).at(&self.segment.path)?;
@@ -217,6 +236,11 @@ impl Segment {
         file.sync_all().at(&path)?;
         File::open(dir).and_then(|d| d.sync_all()).at(dir)?;
         Ok(Segment { path, file, len: 0 })
+    }
+
+    /// Takes off what was written and not synced.
+    fn cut(&self) -> Result<()> {
+        self.file.set_len(self.len).and_then(|()| self.file.sync_all()).at(&self.path)
     }
 
     fn reopen(path: &Path) -> Result<Self> {

@@ -50,7 +50,7 @@ export class Poll {
       const answer = await response.json();
       turn("up");
       if (this.asking !== asking) return;
-      if (response.ok) this.answer(answer);
+      if (response.ok) draw(() => this.answer(answer));
       else this.trouble?.(answer.error ?? `The answer is ${response.status}.`, response.status);
     } catch (error) {
       // What was given up here is no news, but for an answer that has not come in time.
@@ -77,3 +77,12 @@ export class Poll {
 document.addEventListener("visibilitychange", () => {
   for (const poll of polls) document.hidden ? poll.sleep() : poll.now();
 });
+
+/** A panel's own mistake is no lost connection. */
+function draw(panel) {
+  try {
+    panel();
+  } catch (error) {
+    console.error(error);
+  }
+}

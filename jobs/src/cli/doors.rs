@@ -1,6 +1,8 @@
 //! What a job with an embedded store opens to others on 127.0.0.1: the operational view, and Timestream's protocol.
 
 use std::{
+    fmt::Display,
+    future::{Future, pending},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -25,6 +27,8 @@ pub fn open(
     rest: Option<&str>,
 ) -> Result<Vec<(&'static str, String)>, String> {
     let mut open = Vec::new();
+    // Before any port: what fails here is not a port's fault.
+    store.open()?;
     #[cfg(feature = "view")]
     if let RestPort(Some(port)) = options.view_port {
         open.push(("view", view(store, options, rest, port)?));
@@ -39,54 +43,55 @@ pub fn open(
 
 #[cfg(feature = "view")]
 fn view(store: &EmbeddedStore, options: &Options, rest: Option<&str>, port: u16) -> Result<String, String> {
-    let mut failed = String::new();
-    for listen in addresses(port) {
-        let options = ViewOptions {
-            listen,
-            database: options.timestream_db_name.clone(),
-            table: options.timestream_table_name.clone(),
-            rest: rest.map(str::to_owned),
-            ..ViewOptions::default()
-        };
-        match store.block_on(View::new(store.queries()?, store.clock(), options).bind())? {
-            Ok(server) => {
-                let url = server.url();
-                store.spawn(async move {
-                    if let Err(e) = server.serve(std::future::pending()).await {
-                        tracing::warn!("the view has ended: {e}");
-                    }
-                })?;
-                return Ok(url);
-            }
-            Err(e) => failed = e.to_string(),
-        }
-    }
-    Err(format!("--view-port {port}: {failed}; give another one, or `off`"))
+    let options = ViewOptions {
+        database: options.timestream_db_name.clone(),
+        table: options.timestream_table_name.clone(),
+        rest: rest.map(str::to_owned),
+        ..ViewOptions::default()
+    };
+    let queries = store.queries()?;
+    let server = first_free("--view-port", port, |listen| {
+        let view = View::new(queries.clone(), store.clock(), ViewOptions { listen, ..options.clone() });
+        store.block_on(view.bind())?.map_err(|e| e.to_string())
+    })?;
+    let url = server.url();
+    serve(store, "the view", server.serve(pending()))?;
+    Ok(url)
 }
 
 fn wire(store: &EmbeddedStore, port: u16) -> Result<String, String> {
-    let mut failed = String::new();
-    for listen in addresses(port) {
+    let (opened, queries) = (store.open()?, Arc::new(store.queries()?));
+    let server = first_free("--store-port", port, |listen| {
         let mut options = ServerOptions::new(listen);
-        options.engine = Some(Arc::new(store.queries()?));
-        match store.block_on(Server::bind(store.open()?, options))? {
-            Ok(server) => {
-                let url = server.url();
-                store.spawn(async move {
-                    if let Err(e) = server.serve(std::future::pending()).await {
-                        tracing::warn!("the store is not served any more: {e}");
-                    }
-                })?;
-                return Ok(url);
-            }
-            Err(e) => failed = e.to_string(),
-        }
-    }
-    Err(format!("--store-port {port}: {failed}; give another one, or `off`"))
+        options.engine = Some(queries.clone());
+        store.block_on(Server::bind(opened.clone(), options))?.map_err(|e| e.to_string())
+    })?;
+    let url = server.url();
+    serve(store, "the store's server", server.serve(pending()))?;
+    Ok(url)
 }
 
-/// Port 0 takes a free one by itself.
-fn addresses(port: u16) -> impl Iterator<Item = SocketAddr> {
-    let ports = port..=if port == 0 { 0 } else { port.saturating_add(PORTS) };
-    ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+/// As long as the store is open.
+fn serve<E: Display>(
+    store: &EmbeddedStore,
+    what: &'static str,
+    serving: impl Future<Output = Result<(), E>> + Send + 'static,
+) -> Result<(), String> {
+    store.spawn(async move {
+        if let Err(e) = serving.await {
+            tracing::warn!("{what} has ended: {e}");
+        }
+    })
+}
+
+/// The port that was asked for, or the next one that is free; port 0 takes a free one by itself.
+fn first_free<S>(option: &str, port: u16, bind: impl Fn(SocketAddr) -> Result<S, String>) -> Result<S, String> {
+    let mut failed = String::new();
+    for port in port..=if port == 0 { 0 } else { port.saturating_add(PORTS) } {
+        match bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
+            Ok(server) => return Ok(server),
+            Err(e) => failed = e,
+        }
+    }
+    Err(format!("{option} {port}: {failed}; give another one, or `off`"))
 }

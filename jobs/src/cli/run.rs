@@ -84,7 +84,9 @@ pub fn run_job(
     let job = LocalRunner::submit(graph, config.clone())?;
     let served = Served::begin(&job, &config, options, &runtime)?;
     let open = (extras.open)(served.url().as_deref()).map_err(|reason| {
+        // How the job ends says no more than this.
         let _ = job.cancel();
+        let _ = job.wait();
         Failure::failed(reason)
     })?;
     let mut run = Run { job, config, signals, output, progress: Progress::default(), announced: false, asked: 0 };

@@ -117,7 +117,10 @@ impl EmbeddedStore {
     /// # Errors
     /// A directory that another process has, or that cannot be written; damage. In one line.
     pub fn open(&self) -> Result<Store, String> {
-        self.opened().map(|opened| opened.store.clone())
+        let store = self.opened()?.store.clone();
+        // Somebody may have deleted them since, through the wire.
+        self.make_tables(&store)?;
+        Ok(store)
     }
 
     /// Timestream's SQL over it, opened if it is not yet.
@@ -128,7 +131,7 @@ impl EmbeddedStore {
         self.opened().map(|opened| opened.queries.clone())
     }
 
-    /// Waits for something on the store's own threads.
+    /// Waits for something on the store's own threads. Not from within a runtime, where that would panic.
     ///
     /// # Errors
     /// As [`EmbeddedStore::open`].
@@ -160,13 +163,17 @@ impl EmbeddedStore {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("hurtig-store").enable_all().build();
         let runtime = runtime.map_err(|e| format!("its threads: {e}"))?;
         let store = runtime.block_on(self.open_when_free()).map_err(|e| e.to_string())?;
-        self.tables.iter().try_for_each(|table| table.make(&store)).map_err(|e| e.to_string())?;
+        self.make_tables(&store)?;
         let options = EngineOptions { memory_limit_bytes: QUERY_MEMORY, ..EngineOptions::default() };
         let queries = Queries::new(&store, options).map_err(|e| e.to_string())?;
         let maintained = store.clone();
         // It ends with the store.
         runtime.spawn(async move { drop(maintained.spawn_maintenance(MAINTENANCE)) });
         Ok(Opened { store, queries, handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+
+    fn make_tables(&self, store: &Store) -> Result<(), String> {
+        self.tables.iter().try_for_each(|table| table.make(store)).map_err(|e| e.to_string())
     }
 
     async fn open_when_free(&self) -> Result<Store> {
@@ -185,6 +192,9 @@ impl EmbeddedStore {
 
 impl TableSpec {
     fn make(&self, store: &Store) -> Result<()> {
+        if store.table_meta(&self.database, &self.table).is_ok_and(|meta| meta.retention == self.retention) {
+            return Ok(());
+        }
         let unless_there = |e: Error| if matches!(e, Error::Conflict(_)) { Ok(()) } else { Err(e) };
         store.create_database(&self.database, None).map(drop).or_else(unless_there)?;
         let new = NewTable { retention: self.retention, ..NewTable::default() };

@@ -45,8 +45,13 @@ impl Tables {
         }
     }
 
-    /// Makes them known to a session.
-    pub(super) async fn register(&self, session: &SessionContext, partitions: usize) -> Result<(), QueryError> {
+    /// Makes them known to a session that is to answer `sql`. The store is opened only for who may ask it.
+    pub(super) async fn register(
+        &self,
+        session: &SessionContext,
+        partitions: usize,
+        sql: &str,
+    ) -> Result<(), QueryError> {
         let aggregates = aggregates();
         for (name, directory, schema) in [
             ("readings", &self.readings, readings()),
@@ -56,7 +61,11 @@ impl Tables {
             session.register_table(name, parquet::table(session, directory, schema)?)?;
         }
         let (database, table) = &self.timeseries;
-        session.register_table("timeseries", time_series::table(session, &self.store, database, table).await?)?;
+        let time_series = match sql.to_ascii_lowercase().contains("timeseries") {
+            true => time_series::table(session, &self.store, database, table).await?,
+            false => time_series::empty(),
+        };
+        session.register_table("timeseries", time_series)?;
         session.register_table("dead_letters", dead_letters::table(&self.dead_letters, partitions)?)?;
         Ok(())
     }

@@ -56,7 +56,7 @@ pub(super) async fn table(
 }
 
 /// The columns that there are by default.
-fn empty() -> Arc<dyn TableProvider> {
+pub(super) fn empty() -> Arc<dyn TableProvider> {
     Arc::new(EmptyTable::new(Arc::new(Schema::new(vec![
         text("meter_id"),
         text("region"),

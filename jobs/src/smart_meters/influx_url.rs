@@ -25,6 +25,11 @@ impl FromStr for InfluxUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("'{text}' is no place in an InfluxDB: {FORM}");
+        if text.contains('@') {
+            return Err("credentials do not stand in an InfluxDB's URL: set INFLUX_TOKEN, or INFLUX_USERNAME and \
+                        INFLUX_PASSWORD"
+                .into());
+        }
         let (base, query) = text.split_once('?').ok_or_else(wrong)?;
         if !["http://", "https://"].iter().any(|scheme| base.strip_prefix(scheme).is_some_and(|host| !host.is_empty()))
         {
@@ -103,6 +108,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<InfluxUrl>().map(|url| url.to_string()), Ok(text.to_owned()));
         }
+        let secret = "http://me:secret@h?db=x".parse::<InfluxUrl>().expect_err("a password");
+        assert!(secret.contains("INFLUX_PASSWORD") && !secret.contains("me:secret"), "{secret}");
         assert!("http://h?bucket=b&org=o".parse::<InfluxUrl>().is_ok(), "in any order");
         for text in [
             "http://h:8086",

@@ -2,11 +2,20 @@
 
 use hurtig_engine::error::Result;
 
+#[cfg(any(feature = "store", feature = "timestream"))]
+use super::span::Span;
 use super::{
     Options,
     judged::Judged,
     time_series::{TimeSeriesRecord, TimeSeriesSink},
 };
+
+/// How many units a span has, a begun one counted whole.
+#[cfg(any(feature = "store", feature = "timestream"))]
+fn begun(span: Span, unit: Span) -> u32 {
+    let (span, unit) = (span.millis(), unit.millis());
+    u32::try_from(span.saturating_add(unit - 1) / unit).unwrap_or(u32::MAX)
+}
 
 #[cfg(feature = "store")]
 pub mod embedded {
@@ -19,7 +28,7 @@ pub mod embedded {
     use super::*;
     use crate::{
         embedded::{EmbeddedStore, StoreSink, TableSpec},
-        smart_meters::{Layout, span::Span},
+        smart_meters::Layout,
     };
 
     /// The store that `options` ask for.
@@ -33,12 +42,6 @@ pub mod embedded {
         };
         let table = TableSpec::new(&options.timestream_db_name, &options.timestream_table_name).retention(retention);
         EmbeddedStore::new(Layout::of(options, data_dir).store).memory(options.store_memory).table(table)
-    }
-
-    /// How many units a span has, a begun one counted whole.
-    fn begun(span: Span, unit: Span) -> u32 {
-        let (span, unit) = (span.millis(), unit.millis());
-        u32::try_from(span.saturating_add(unit - 1) / unit).unwrap_or(u32::MAX)
     }
 
     /// The table as a place for time series.
@@ -103,12 +106,12 @@ pub mod timestream {
         fn sink(&self) -> Result<Self::Sink> {
             let options = self.options;
             let too_old = if options.late_policy == LatePolicy::Drop { TooOld::Reject } else { TooOld::DeadLetter };
-            let (hours, days) =
-                (options.memory_retention.millis() / 3_600_000, options.magnetic_retention.millis() / 86_400_000);
+            let hours = begun(options.memory_retention, Span::hours(1)).clamp(1, 8_766);
+            let days = begun(options.magnetic_retention, Span::days(1)).clamp(1, 73_000);
             let record: fn(&TimeSeriesRecord) -> TimestreamRecord = record;
             let sink = TimestreamSink::new(self.database, self.table, record)
                 .aws(aws(options))
-                .create_if_missing(hours.clamp(1, 8_766), days.clamp(1, 73_000))
+                .create_if_missing(hours.into(), days.into())
                 .max_batch_size(options.timestream_ingest_batch_size as usize)
                 .too_old(too_old);
             Ok(Judged::new(sink))

@@ -47,6 +47,9 @@ impl Store {
         let manifest = Manifest::load(&dir)?;
         let store = load(options, manifest, Some(lock)).await?;
         let manifest = store.with_manifest(Clone::clone);
+        if manifest == Manifest::default() && has_files(&store.inner.storage).await? {
+            return Err(Error::Foreign { dir: dir.display().to_string() });
+        }
         remove_orphans(&store.inner.storage, &manifest).await?;
         Ok(store)
     }
@@ -72,7 +75,7 @@ impl Store {
     }
 }
 
-/// Reads files and log. Without a lock it changes nothing.
+/// Reads files and log. Without a lock it changes nothing of them.
 async fn load(options: StoreOptions, manifest: Manifest, lock: Option<File>) -> Result<Store> {
     let StoreOptions { dir, magnetic, clock, memory_bytes, file_rows, lookup_rows } = options;
     let storage = match magnetic {
@@ -143,6 +146,10 @@ async fn open_files(
         }
     };
     futures::stream::iter(entries.iter().map(open).collect::<Vec<_>>()).buffered(AT_A_TIME).try_collect().await
+}
+
+async fn has_files(storage: &Storage) -> Result<bool> {
+    Ok(storage.list("").await?.iter().any(|name| super::flush::is_file_name(name)))
 }
 
 /// Removes the files that a flush or a merge had written when it ended, and that no manifest has come to know.

@@ -42,6 +42,8 @@ async fn seen(dir: &Path, n: u64) -> [u64; 3] {
 
 #[test]
 fn a_reader_sees_what_was_acknowledged_while_it_is_written_flushed_and_merged() {
+    // What others let fail must not fail here.
+    let _failpoints = fail::FailScenario::setup();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {

@@ -134,8 +134,8 @@ fn what_the_table_does_not_take_for_its_age_goes_where_it_was_told_to() {
     let lines = lines_below(&lake).len();
     let rows: usize = written(&store)[0].parse().expect("a count");
     assert_eq!(lines + rows, all.len());
-    // What is just as old as the memory store keeps may be a moment older when it comes there.
-    assert!((2_900..=3_000).contains(&lines), "{lines}");
+    // Readings of 60 minutes ago and of more; what was just young enough may be older when it comes there.
+    assert!(lines >= 2_900 && rows > 0, "{lines} aside, {rows} in the table");
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl ScheduledQueries {
                 runs.spawn(self.clone().scheduled_run(entry, permits.clone()));
             }
             tokio::select! {
-                Some((entry, invocation)) = asked.recv() => {
+                Some((entry, invocation)) = asked.recv(), if runs.len() < super::ASKED => {
                     let (queries, permits) = (self.clone(), permits.clone());
                     runs.spawn(async move {
                         let _one = entry.running.lock().await;
