@@ -119,12 +119,6 @@ impl Browser {
         }
     }
 
-    /// An element's text.
-    pub async fn text(&self, selector: &str) -> String {
-        let text = self.run(&format!("return document.querySelector({}).textContent", json!(selector))).await;
-        text.as_str().unwrap_or_default().trim().to_owned()
-    }
-
     /// Presses keys, one after the other.
     pub async fn press(&self, keys: &[&str]) {
         let actions: Vec<Value> = keys
