@@ -242,5 +242,5 @@ fn wrong_places_are_one_line() {
 
 /// Whether a tile shows a number.
 fn tile(name: &str, shown: impl std::fmt::Display) -> String {
-    format!("document.querySelector('.tile.{name} .value span').textContent === '{shown}'")
+    format!("document.querySelector('.tile.{name} .value span').textContent.trim() === '{shown}'")
 }
