@@ -1,6 +1,7 @@
 //! The store from outside.
 
 mod encoder;
+mod foreign;
 mod model;
 mod open_queries;
 mod queries;
