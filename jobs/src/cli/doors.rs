@@ -11,7 +11,7 @@ use hurtig_store::{Server, ServerOptions};
 #[cfg(feature = "view")]
 use hurtig_view::{View, ViewOptions};
 
-use super::options::RestPort;
+use super::{options::RestPort, run::Opened};
 use crate::{embedded::EmbeddedStore, smart_meters::Options};
 
 /// So many ports are tried, from the one that was asked for.
@@ -21,11 +21,7 @@ const PORTS: u16 = 100;
 ///
 /// # Errors
 /// A store that cannot be opened; no port that is free. In one line.
-pub fn open(
-    store: &EmbeddedStore,
-    options: &Options,
-    rest: Option<&str>,
-) -> Result<Vec<(&'static str, String)>, String> {
+pub fn open(store: &EmbeddedStore, options: &Options, rest: Option<&str>) -> Opened {
     let mut open = Vec::new();
     // Before any port: what fails here is not a port's fault.
     store.open()?;

@@ -32,12 +32,15 @@ use crate::config::seed;
 /// How often the figures are read and signals are looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// What was opened: what each is called, and where it is; or why not, in one line.
+pub type Opened = Result<Vec<(&'static str, String)>, String>;
+
 /// What a job adds to its run.
 pub struct Extras<'a> {
     /// Looks, before anything runs, at what the graph does not know of.
     pub check: &'a dyn Fn() -> hurtig_engine::Result<()>,
     /// Opens what the job offers beside REST, whose URL it is given: what each is called, and where it is.
-    pub open: &'a dyn Fn(Option<&str>) -> Result<Vec<(&'static str, String)>, String>,
+    pub open: &'a dyn Fn(Option<&str>) -> Opened,
     /// What it has to say at the end.
     pub notes: &'a dyn Fn(&JobStatus) -> Notes,
     /// What it has to say while it runs: goes with the figures that every job has.
