@@ -15,6 +15,7 @@ pub struct Signals(Arc<Counts>);
 struct Counts {
     number: AtomicUsize,
     last: AtomicI32,
+    came: tokio::sync::Notify,
 }
 
 /// What the shell shows for a process that ended on such a signal.
@@ -50,6 +51,19 @@ impl Signals {
         self.0.number.load(Relaxed)
     }
 
+    /// Waits for the first.
+    #[cfg(feature = "store")]
+    pub async fn any(self) {
+        loop {
+            // Before the look: one that comes in between is not missed.
+            let came = self.0.came.notified();
+            if self.number() > 0 {
+                return;
+            }
+            came.await;
+        }
+    }
+
     /// The exit code for a run that was ended by them: as a shell shows it.
     pub fn exit_code(&self) -> u8 {
         128 + if self.0.last.load(Relaxed) == SIGTERM { SIGTERM as u8 } else { SIGINT as u8 }
@@ -57,7 +71,9 @@ impl Signals {
 
     fn count(&self, signal: i32) {
         self.0.last.store(signal, Relaxed);
-        if self.0.number.fetch_add(1, Relaxed) >= 2 {
+        let before = self.0.number.fetch_add(1, Relaxed);
+        self.0.came.notify_waiters();
+        if before >= 2 {
             // Two have not helped: whoever sends a third means it. The checkpoint is the truth.
             std::process::exit(i32::from(self.exit_code()));
         }

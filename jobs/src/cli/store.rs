@@ -106,8 +106,6 @@ struct ServeOptions {
 
 /// In the environment, where no file is to be written.
 const ACCESS_KEYS: &str = "HURTIG_ACCESS_KEYS";
-/// How often signals are looked at.
-const TICK: Duration = Duration::from_millis(50);
 
 fn parse_table(text: &str) -> Result<(String, String), String> {
     let names = text.split_once('/').filter(|(database, table)| !database.is_empty() && !table.is_empty());
@@ -163,12 +161,7 @@ impl ServeOptions {
             "listening",
             json!({ "url": url, "address": server.address().to_string(), "dir": dir }),
         );
-        let end = async move {
-            while signals.number() == 0 {
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        server.serve(end).await?;
+        server.serve(signals.any()).await?;
         maintenance.abort();
         Ok(())
     }

@@ -81,8 +81,6 @@ pub struct ViewCommand {
     json: bool,
 }
 
-/// How often signals are looked at.
-const TICK: Duration = Duration::from_millis(50);
 /// What a store's directory has in it.
 const MANIFEST: &str = "manifest";
 
@@ -135,12 +133,7 @@ impl ViewCommand {
             "listening",
             json!({ "url": url, "address": server.address().to_string(), "dir": dir }),
         );
-        let end = async move {
-            while signals.number() == 0 {
-                tokio::time::sleep(TICK).await;
-            }
-        };
-        server.serve(end).await?;
+        server.serve(signals.any()).await?;
         Ok(())
     }
 }
