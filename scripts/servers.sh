@@ -3,8 +3,8 @@
 # the one version named here.
 #
 #   scripts/servers.sh install         installs what is missing, says nothing if all is there
-#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack, python, influxdb, questdb,
-#                                      grafana, prometheus or browser is; fails if nowhere
+#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack, python, javascript, influxdb,
+#                                      questdb, grafana, prometheus or browser is; fails if nowhere
 #   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
 #
 # What cannot be installed is said in one line, and what needs it is left out; with CI set that is
@@ -21,6 +21,7 @@ apicurio=2.6.13.Final
 ministack=1.5.33
 kinesis_agg=1.2.3
 boto3=1.44.8
+timestream_js=3.1138.0
 influxdb=1.6.7
 questdb=9.1.0
 grafana_schema=13.2.3
@@ -37,12 +38,13 @@ directory() { # NAME
         registry) echo "$cache/apicurio-$apicurio" ;;
         ministack) echo "$cache/ministack-$ministack" ;;
         python) echo "$cache/python-$kinesis_agg-$boto3" ;;
+        javascript) echo "$cache/javascript-$timestream_js" ;;
         influxdb) echo "$cache/influxdb-$influxdb" ;;
         questdb) echo "$cache/questdb-$questdb" ;;
         grafana) echo "$cache/grafana-$grafana_schema-$typescript-$node_types" ;;
         prometheus) echo "$cache/prometheus-$prometheus" ;;
         browser) echo "$cache/browser-$axe" ;;
-        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, influxdb, questdb, grafana, prometheus or browser" ;;
+        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, javascript, influxdb, questdb, grafana, prometheus or browser" ;;
     esac
 }
 
@@ -108,6 +110,13 @@ install_python() { # DIR
     virtual_environment "$1" "aws_kinesis_agg==$kinesis_agg" six "boto3==$boto3" # it forgets to ask for six
 }
 
+# No server: AWS's SDK for JavaScript, from npm.
+install_javascript() { # DIR
+    has_node || install_packages "node and npm are" node || return
+    npm install --prefix "$1" --no-audit --no-fund --no-update-notifier --loglevel=error \
+        "@aws-sdk/client-timestream-write@$timestream_js" "@aws-sdk/client-timestream-query@$timestream_js" >/dev/null
+}
+
 # Debian's package, unpacked where no root is needed.
 install_influxdb() { # DIR
     debian_package "$1" "influxdb=$influxdb*"
@@ -167,6 +176,7 @@ what_needs() { # NAME
         registry) echo "the tests against a schema registry" ;;
         ministack) echo "the tests against S3 and SQS" ;;
         python) echo "comparisons with programs in Python" ;;
+        javascript) echo "the test with AWS's SDK for JavaScript" ;;
         influxdb) echo "the tests against InfluxDB" ;;
         questdb) echo "the tests against QuestDB" ;;
         grafana) echo "the tests of Grafana's dashboards" ;;
@@ -178,7 +188,7 @@ what_needs() { # NAME
 # Whether what it needs of the system is there still: the cache may outlive it.
 runs() { # NAME DIR
     case $1 in
-        kinesis | grafana) has_node ;;
+        kinesis | javascript | grafana) has_node ;;
         kafka | registry | questdb) has_java ;;
         python | ministack) "$2/bin/python" -c '' 2>/dev/null ;;
         browser) [ -x "$2/chromium" ] && [ -x "$2/chromedriver" ] ;;
@@ -213,6 +223,7 @@ install_all() {
     install registry
     install ministack
     install python
+    install javascript
     install influxdb
     install questdb
     install grafana

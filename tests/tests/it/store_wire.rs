@@ -1,6 +1,10 @@
-//! `hurtig store serve` as its clients see it: boto3, the Rust SDK, signed requests, TLS, and `kill -9`.
+//! `hurtig store serve` as its clients see it: boto3, the SDKs for Rust and JavaScript, signed requests, TLS, and `kill -9`.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use aws_sdk_timestreamwrite::{
     Client, Config,
@@ -11,7 +15,7 @@ use aws_sdk_timestreamwrite::{
 use hurtig_engine::time::{Clock, SystemClock};
 use hurtig_store::{Store, StoreOptions};
 use hurtig_tests::{
-    program::hurtig,
+    program::{hurtig, workspace},
     servers::{Server, left_out, python},
 };
 use serde_json::{Value, json};
@@ -70,12 +74,35 @@ fn code<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Option<&str> {
     error.as_service_error().and_then(|e| e.code())
 }
 
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/store_wire").join(name)
+}
+
 /// Runs a script that has something to show with boto3, and says "ok" when it has.
 pub fn run_script(name: &str, arguments: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/store_wire").join(name);
-    let output = python().expect("Python").arg(script).args(arguments).output().expect("it runs");
+    says_ok(python().expect("Python").arg(script(name)).args(arguments));
+}
+
+/// It may say more before that.
+fn says_ok(command: &mut Command) {
+    let output = command.output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said.trim(), "ok", "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let last = said.trim().lines().last();
+    assert_eq!(last, Some("ok"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Where AWS's SDK for JavaScript is; `None`, and that is said, when it is not installed.
+fn javascript() -> Option<PathBuf> {
+    let servers = Command::new(workspace().join("scripts/servers.sh")).args(["where", "javascript"]).output();
+    let servers = servers.expect("it runs");
+    if servers.status.success() {
+        return Some(PathBuf::from(String::from_utf8_lossy(&servers.stdout).trim()));
+    }
+    let reason = String::from_utf8_lossy(&servers.stderr);
+    let ci = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+    assert!(!ci, "nothing may be left out with CI set: {reason}");
+    eprintln!("left out: {}", reason.trim());
+    None
 }
 
 #[test]
@@ -105,6 +132,19 @@ fn boto3_finds_timestream() {
     let out = directory();
     let mut served = Served::start(dir.path(), &["--unload-to", &out.path().display().to_string()]);
     run_script("client.py", &[&served.url]);
+    served.process.signal(libc::SIGINT);
+    assert_eq!(served.process.end().code, Some(0));
+}
+
+#[test]
+fn javascript_finds_timestream() {
+    let Some(sdk) = javascript() else { return };
+    let (dir, keys) = (directory(), directory());
+    let file = keys.path().join("keys");
+    std::fs::write(&file, "AKIDTEST:se/cr+et").expect("a file");
+    // So little memory for a query that one of the script's goes beyond it.
+    let mut served = Served::start(dir.path(), &["--query-memory=16MiB", "--access-keys", &file.display().to_string()]);
+    says_ok(Command::new("node").arg(script("client.mjs")).args([&served.url, "AKIDTEST", "se/cr+et"]).arg(sdk));
     served.process.signal(libc::SIGINT);
     assert_eq!(served.process.end().code, Some(0));
 }
