@@ -23,6 +23,8 @@ const ROWS: usize = 128;
 
 /// A result that is being read.
 pub struct Cursor {
+    /// As long as it is there, it counts as an open query. It goes first: whoever sees the result go finds room.
+    _permit: OwnedSemaphorePermit,
     columns: Vec<ColumnInfo>,
     batches: BoxStream<'static, hurtig_timestream_sql::Result<RecordBatch>>,
     ended: bool,
@@ -34,8 +36,6 @@ pub struct Cursor {
     counted: Option<std::sync::Arc<std::sync::atomic::AtomicU64>>,
     /// Bytes of the result so far.
     seen: u64,
-    /// As long as it is there, it counts as an open query.
-    _permit: OwnedSemaphorePermit,
 }
 
 /// A page.
