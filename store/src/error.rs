@@ -36,6 +36,14 @@ pub enum Error {
         /// The store's directory.
         dir: String,
     },
+    /// A file of the magnetic store that is not where it should be.
+    #[error("there is no file {name} in {place}: was the store's --magnetic another place?")]
+    Missing {
+        /// The file.
+        name: String,
+        /// Where it should be.
+        place: String,
+    },
     /// A file that is not what the store has written.
     #[error("{path} is damaged: {what}")]
     Damaged {

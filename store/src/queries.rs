@@ -131,7 +131,7 @@ impl Catalog for StoreCatalog {
             let Some(table) = found(self.0.table(database, table))? else { return Ok(None) };
             let registry = table.registry().read();
             let mut measures: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-            for series in registry.all() {
+            for series in registry.all().iter() {
                 let data_type = series.measure_type.map_or("multi", MeasureType::sql_name);
                 let dimensions = measures.entry((&series.measure_name, data_type)).or_default();
                 for (name, _) in &series.dimensions {

@@ -57,7 +57,8 @@ impl Series {
 /// All series of a table, by number and by what they are.
 #[derive(Debug, Default)]
 pub struct Registry {
-    series: Vec<Arc<Series>>,
+    /// Shared with the queries under way; who adds to it copies it when there is one.
+    series: Arc<Vec<Arc<Series>>>,
     numbers: HashTable<SeriesId>,
     /// In the order in which they came.
     dimension_names: Vec<CompactString>,
@@ -95,7 +96,7 @@ impl Registry {
             }
         }
         self.numbers.insert_unique(hash, id, |&id| all.get(id as usize).map_or(0, |s| hash_of(s)));
-        self.series.push(Arc::new(series));
+        Arc::make_mut(&mut self.series).push(Arc::new(series));
         id
     }
 
@@ -105,7 +106,7 @@ impl Registry {
     }
 
     /// All of them, by number.
-    pub fn all(&self) -> &[Arc<Series>] {
+    pub fn all(&self) -> &Arc<Vec<Arc<Series>>> {
         &self.series
     }
 

@@ -84,7 +84,7 @@ impl Table {
 
     /// All its series, by number.
     pub fn all_series(&self) -> Arc<Vec<Arc<Series>>> {
-        Arc::new(self.registry.read().all().to_vec())
+        self.registry.read().all().clone()
     }
 
     /// Its measure columns.

@@ -32,6 +32,7 @@ mod answers;
 mod error;
 mod exposition;
 mod guard;
+mod last_values;
 mod moment;
 mod options;
 mod page;

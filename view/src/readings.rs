@@ -14,7 +14,7 @@ pub struct Readings {
     pub table: String,
     /// The column of meters' names.
     pub meter: String,
-    /// The column of regions; an empty text when the table has none.
+    /// The column of regions; [`Readings::NO_REGION`] when the table has none.
     pub region: String,
     /// The predicate that leaves energy.
     pub is_energy: String,
@@ -29,6 +29,9 @@ pub const VALUE: &str = "measure_value::double";
 const METER_NAMES: [&str; 2] = ["meterid", "deviceid"];
 
 impl Readings {
+    /// What stands for the region where a table has none: an empty text.
+    pub const NO_REGION: &str = "''";
+
     /// The table that the options name.
     pub fn table(options: &ViewOptions) -> String {
         format!("{}.{}", name(&options.database), name(&options.table))
@@ -66,7 +69,7 @@ impl Readings {
         Ok(Some(Readings {
             table: Readings::table(options),
             meter: name(meter),
-            region: called(&options.region).map_or_else(|| "''".into(), |region| name(region)),
+            region: called(&options.region).map_or_else(|| Self::NO_REGION.into(), |region| name(region)),
             is_energy: format!("measure_name = {}", text(&options.energy)),
             is_voltage: format!("measure_name = {}", text(&options.voltage)),
         }))

@@ -30,6 +30,11 @@ impl Rows {
         self.column(name, &DataType::Float64, |array| array.as_primitive::<Float64Type>().iter().collect())
     }
 
+    /// A column of truths.
+    pub fn booleans(&self, name: &str) -> Result<Vec<Option<bool>>> {
+        self.column(name, &DataType::Boolean, |array| array.as_boolean().iter().collect())
+    }
+
     /// A column of whole numbers.
     pub fn integers(&self, name: &str) -> Result<Vec<Option<i64>>> {
         self.column(name, &DataType::Int64, |array| array.as_primitive::<Int64Type>().iter().collect())

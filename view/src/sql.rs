@@ -14,8 +14,3 @@ pub fn text(text: &str) -> String {
 pub fn time(ms: i64) -> String {
     format!("from_milliseconds({ms})")
 }
-
-/// A number with a fraction; an exponent would be no literal of Timestream's.
-pub fn double(value: f64) -> String {
-    format!("{value:.6}")
-}

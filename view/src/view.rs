@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::{
     answers::{Answer, Answers},
     error::{Error, Result},
+    last_values::{self, LastValues},
     moment::Moment,
     options::ViewOptions,
     panels,
@@ -37,6 +38,7 @@ struct Inner {
     answers: Answers,
     permits: Semaphore,
     known: Mutex<Option<Known>>,
+    last_values: Mutex<Option<(i64, Arc<LastValues>)>>,
 }
 
 /// What all panels want to know of the table, when it was found out.
@@ -77,6 +79,7 @@ impl View {
             answers,
             permits: Semaphore::new(AT_A_TIME),
             known: Mutex::default(),
+            last_values: Mutex::default(),
         };
         View { inner: Arc::new(inner) }
     }
@@ -104,8 +107,11 @@ impl View {
             return Err(Error::NotFound("There are no readings yet.".into()));
         };
         let options = self.options();
+        let last_values = || ("last values", last_values::statement(&readings));
         Ok(match question {
-            Question::Fleet => vec![("fleet", panels::fleet::statement(&readings, options, moment))],
+            Question::Fleet => {
+                vec![last_values(), ("the fleet's energy", panels::fleet::energy_statement(&readings, options, moment))]
+            }
             Question::Consumption(span) => {
                 vec![("consumption by region", panels::consumption::statement(&readings, *span, moment))]
             }
@@ -117,11 +123,7 @@ impl View {
                 ]
             }
             Question::Meters { find } => vec![("meters by name", panels::meters::statement(&readings, find))],
-            Question::Voltage => vec![
-                ("voltage out of tolerance", panels::voltage::statement(&readings, options)),
-                ("distribution of voltages", panels::voltage::distribution_statement(&readings, options)),
-            ],
-            Question::Silent => vec![("silent meters", panels::silent::statement(&readings, options, moment))],
+            Question::Voltage | Question::Silent => vec![last_values()],
             Question::Lateness | Question::Pipeline => Vec::new(),
         })
     }
@@ -184,6 +186,19 @@ impl View {
         let Some(readings) = Readings::new(self.options(), &described)? else { return Ok((None, None)) };
         let newest = self.run(&format!("SELECT max(time) AS newest FROM {table}")).await?;
         Ok((Some(readings), first(newest.times("newest")?)))
+    }
+
+    /// What every meter has said last, asked now unless it was a moment ago. Whoever else wants it waits for it.
+    pub(crate) async fn last_values(&self, readings: &Readings) -> Result<Arc<LastValues>> {
+        let mut known = self.inner.last_values.lock().await;
+        if let Some((at_ms, last)) = &*known
+            && self.inner.answers.is_fresh(*at_ms)
+        {
+            return Ok(last.clone());
+        }
+        let last = Arc::new(LastValues::new(&self.run(&last_values::statement(readings)).await?)?);
+        *known = Some((self.inner.clock.now_ms(), last.clone()));
+        Ok(last)
     }
 
     /// Runs a statement to its end.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use hurtig_engine::time::SystemClock;
-use hurtig_store::{Queries, Store, StoreOptions};
+use hurtig_store::{Queries, Storage, Store, StoreOptions};
 use hurtig_timestream_sql::EngineOptions;
 use hurtig_view::{View, ViewOptions};
 use serde_json::json;
@@ -31,6 +31,9 @@ pub struct ViewCommand {
     /// Where the store is
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+    /// Where readings that have aged are, if not below --dir: s3://bucket/prefix, or a directory
+    #[arg(long, value_name = "PLACE")]
+    magnetic: Option<String>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
@@ -123,7 +126,9 @@ impl ViewCommand {
 
     async fn serve(&self, options: ViewOptions, signals: Signals) -> Result<(), Failure> {
         let clock = Arc::new(SystemClock);
-        let store = Store::open(StoreOptions::new(&self.dir, clock.clone())).await?;
+        let mut store = StoreOptions::new(&self.dir, clock.clone());
+        store.magnetic = self.magnetic.as_deref().map(Storage::open).transpose().map_err(Failure::failed)?;
+        let store = Store::open(store).await?;
         let engine = EngineOptions { memory_limit_bytes: self.query_memory, ..EngineOptions::default() };
         let server = View::new(Queries::new(&store, engine)?, clock, options).bind().await?;
         let (url, dir) = (server.url(), self.dir.display().to_string());

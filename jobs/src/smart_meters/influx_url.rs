@@ -35,12 +35,12 @@ impl FromStr for InfluxUrl {
         {
             return Err(wrong());
         }
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
-        for pair in query.split('&') {
-            let (name, value) = pair.split_once('=').filter(|(_, value)| !value.is_empty()).ok_or_else(wrong)?;
-            pairs.push((name, value));
-        }
+        let mut pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         pairs.sort_unstable();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        if pairs.iter().any(|(_, value)| value.is_empty()) {
+            return Err(wrong());
+        }
         let place = match pairs[..] {
             [("db", database)] => Place::V1 { database: database.into() },
             [("bucket", bucket), ("org", org)] => Place::V2 { org: org.into(), bucket: bucket.into() },
@@ -53,11 +53,13 @@ impl FromStr for InfluxUrl {
 
 impl fmt::Display for InfluxUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut query = form_urlencoded::Serializer::new(String::new());
         match &self.place {
-            Place::V1 { database } => write!(f, "{}?db={database}", self.base),
-            Place::V2 { org, bucket } => write!(f, "{}?org={org}&bucket={bucket}", self.base),
-            Place::V3 { database } => write!(f, "{}?database={database}", self.base),
-        }
+            Place::V1 { database } => query.append_pair("db", database),
+            Place::V2 { org, bucket } => query.append_pair("org", org).append_pair("bucket", bucket),
+            Place::V3 { database } => query.append_pair("database", database),
+        };
+        write!(f, "{}?{}", self.base, query.finish())
     }
 }
 
@@ -105,12 +107,14 @@ mod tests {
             "http://127.0.0.1:8086?db=meters",
             "https://influx.example.com/behind/a/proxy?org=grid&bucket=meters",
             "http://localhost:8181?database=meters",
+            "http://localhost:8086?org=our+grid&bucket=a%26b",
         ] {
             assert_eq!(text.parse::<InfluxUrl>().map(|url| url.to_string()), Ok(text.to_owned()));
         }
         let secret = "http://me:secret@h?db=x".parse::<InfluxUrl>().expect_err("a password");
         assert!(secret.contains("INFLUX_PASSWORD") && !secret.contains("me:secret"), "{secret}");
-        assert!("http://h?bucket=b&org=o".parse::<InfluxUrl>().is_ok(), "in any order");
+        let spaced = "http://h?bucket=b&org=our%20grid".parse::<InfluxUrl>().expect("in any order");
+        assert_eq!(spaced.place, Place::V2 { org: "our grid".into(), bucket: "b".into() });
         for text in [
             "http://h:8086",
             "ftp://h?db=x",

@@ -15,6 +15,7 @@ use parquet::{
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
         async_reader::AsyncFileReader,
     },
+    errors::ParquetError,
     file::metadata::ParquetMetaData,
 };
 use roaring::RoaringBitmap;
@@ -93,10 +94,19 @@ pub struct Found {
     pub row: Row,
 }
 
+fn is_missing(error: &ParquetError) -> bool {
+    let ParquetError::External(error) = error else { return false };
+    matches!(error.downcast_ref(), Some(object_store::Error::NotFound { .. }))
+}
+
 impl MagneticFile {
     /// Reads the footer of a file.
     pub async fn open(storage: Storage, meta: FileMeta, deleted: RoaringBitmap, cache: Arc<RowGroups>) -> Result<Self> {
-        let metadata = FileReader::new(&storage, &meta.name, meta.size, None).get_metadata(None).await?;
+        let metadata = FileReader::new(&storage, &meta.name, meta.size, None).get_metadata(None).await;
+        let metadata = metadata.map_err(|e| match is_missing(&e) {
+            true => Error::Missing { name: meta.name.clone(), place: storage.to_string() },
+            false => e.into(),
+        })?;
         let damaged = |what: &str| Error::Damaged { path: meta.name.clone(), what: what.into() };
         let pairs = metadata.file_metadata().key_value_metadata();
         let index = pairs.and_then(|p| p.iter().find(|kv| kv.key == KEY)).and_then(|kv| kv.value.as_deref());

@@ -1,6 +1,6 @@
 //! Where the magnetic store's files are: a directory, or a bucket of S3.
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture};
@@ -27,6 +27,12 @@ impl Storage {
     pub fn directory(dir: impl Into<PathBuf>) -> Result<Self> {
         let dir = dir.into();
         std::fs::create_dir_all(&dir).at(&dir)?;
+        Self::existing(dir)
+    }
+
+    /// A directory that is there.
+    pub fn existing(dir: impl Into<PathBuf>) -> Result<Self> {
+        let dir = dir.into();
         let dir = dir.canonicalize().at(&dir)?;
         let objects = Arc::new(LocalFileSystem::new_with_prefix(&dir)?);
         Ok(Storage { objects, prefix: Path::default(), local: Some(dir) })
@@ -131,6 +137,15 @@ impl FileReader {
     /// Of a file of this size.
     pub fn new(storage: &Storage, name: &str, size: u64, metadata: Option<Arc<ParquetMetaData>>) -> Self {
         FileReader { objects: storage.object_store(), path: storage.path(name), size, metadata }
+    }
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.local {
+            Some(dir) => write!(f, "{}", dir.display()),
+            None => write!(f, "{}/{}", self.objects, self.prefix),
+        }
     }
 }
 

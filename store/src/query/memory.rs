@@ -1,6 +1,6 @@
 //! Reading what is in memory.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use datafusion::{
@@ -33,8 +33,10 @@ pub struct MemoryPart {
     pub series: Arc<Vec<Arc<Series>>>,
     /// The times that are asked for.
     pub bounds: Bounds,
-    /// The points.
+    /// The points of all parts.
     pub points: Arc<Vec<MemoryPoints>>,
+    /// Those of this part.
+    pub range: Range<usize>,
 }
 
 /// Points of one series.
@@ -58,11 +60,12 @@ impl PartitionStream for MemoryPart {
             (self.schema.clone(), self.columns.clone(), self.series.clone(), self.bounds);
         let points = self.points.clone();
         let mut builder = CoreBuilder::new(&columns);
-        let mut next = 0;
+        let mut rest = self.range.clone();
         let batches = std::iter::from_fn(move || {
-            while next < points.len() && builder.rows() < BATCH {
+            while builder.rows() < BATCH
+                && let Some(next) = rest.next()
+            {
                 points[next].push_into(&mut builder, bounds);
-                next += 1;
             }
             (builder.rows() > 0).then(|| {
                 let core = builder.finish()?;

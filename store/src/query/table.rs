@@ -112,17 +112,19 @@ impl TableProvider for StoreTable {
             let columns = Arc::new(self.table.columns().read().all().to_vec());
             // A registry that is read after the points has all of their series.
             let series = self.table.all_series();
-            let share = snapshot.points.len().div_ceil(partitions.max(1));
-            let part = |points: &[MemoryPoints]| -> Arc<dyn PartitionStream> {
+            let points = Arc::new(snapshot.points);
+            let share = points.len().div_ceil(partitions.max(1));
+            let part = |from: usize| -> Arc<dyn PartitionStream> {
                 Arc::new(MemoryPart {
                     schema: projected.clone(),
                     columns: columns.clone(),
                     series: series.clone(),
                     bounds,
-                    points: Arc::new(points.to_vec()),
+                    points: points.clone(),
+                    range: from..points.len().min(from + share),
                 })
             };
-            let parts = snapshot.points.chunks(share).map(part).collect();
+            let parts = (0..points.len()).step_by(share).map(part).collect();
             plans.push(Arc::new(StreamingTableExec::try_new(projected.clone(), parts, None, [], false, None)?));
         }
         let rows = snapshot.files.iter().map(|(file, deleted)| FileRows::of(file, deleted, wanted.as_ref()));

@@ -78,9 +78,11 @@ impl Store {
 /// Reads files and log. Without a lock it changes nothing of them.
 async fn load(options: StoreOptions, manifest: Manifest, lock: Option<File>) -> Result<Store> {
     let StoreOptions { dir, magnetic, clock, memory_bytes, file_rows, lookup_rows } = options;
-    let storage = match magnetic {
-        Some(storage) => storage,
-        None => Storage::directory(dir.join("magnetic"))?,
+    let here = dir.join("magnetic");
+    let storage = match (magnetic, &lock) {
+        (Some(storage), _) => storage,
+        (None, Some(_)) => Storage::directory(here)?,
+        (None, None) => Storage::existing(here)?,
     };
     let row_groups = Arc::new(RowGroups::with_weighter(64, lookup_rows, ByRows));
     let (mut tables, mut saved_series) = (HashMap::new(), HashMap::new());

@@ -44,7 +44,9 @@ impl Uploads {
                     self.begun.insert(file, upload);
                 }
                 if let Some(upload) = self.begun.get_mut(&file) {
-                    upload.put_part(bytes.into()).await?;
+                    if !bytes.is_empty() {
+                        upload.put_part(bytes.into()).await?;
+                    }
                     if end.is_some() {
                         upload.complete().await?;
                         self.begun.remove(&file);

@@ -3,9 +3,12 @@
 
 mod browser;
 mod fleet;
+mod opened;
 
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, sync::Arc};
 
+use hurtig_engine::time::SystemClock;
+use hurtig_store::StoreOptions;
 use hurtig_tests::{
     program::{command, hurtig},
     servers::{Server, left_out},
@@ -67,7 +70,7 @@ async fn the_view_in_a_browser() {
     }
     let dir = directory();
     let store = dir.path().join("store");
-    fleet::write(&store).await;
+    fleet::write(StoreOptions::new(&store, Arc::new(SystemClock))).await;
     let (_job, rest) = job(dir.path());
     let mut view = Served::start(&store, "127.0.0.1:0", &rest);
     let browser = Browser::start().await;

@@ -1,14 +1,17 @@
 //! The fleet at a glance.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::{
     error::Result,
+    last_values::LastValues,
     moment::Moment,
     options::ViewOptions,
     readings::{Readings, VALUE},
     rows::first,
-    sql::{double, time},
+    sql::time,
     view::View,
 };
 
@@ -18,17 +21,17 @@ const DAY_MS: i64 = 86_400_000;
 #[derive(Debug, Default, Serialize)]
 pub struct Fleet {
     /// Meters that have ever said something.
-    pub meters: i64,
+    pub meters: usize,
     /// Their regions.
-    pub regions: i64,
+    pub regions: usize,
     /// Meters that have said nothing for `silent_after_ms`.
-    pub silent: i64,
+    pub silent: usize,
     /// How long that is.
     pub silent_after_ms: i64,
     /// Meters with a voltage.
-    pub measured: i64,
+    pub measured: usize,
     /// Those of them whose last one is out of tolerance.
-    pub outside: i64,
+    pub outside: usize,
     /// The lowest voltage within it.
     pub low_volts: f64,
     /// The highest voltage within it.
@@ -41,26 +44,16 @@ pub struct Fleet {
     pub kw_day_before: Option<f64>,
 }
 
-/// The statement: the newest points twice (they are known, no file is read), and two quarters of an hour.
-pub fn statement(readings: &Readings, options: &ViewOptions, moment: Moment) -> String {
-    let Readings { table, meter, region, is_energy, is_voltage } = readings;
+/// The statement for the energy; how many there are, and how they are, is known from the last values.
+pub fn energy_statement(readings: &Readings, options: &ViewOptions, moment: Moment) -> String {
+    let Readings { table, is_energy, .. } = readings;
     let (now, silent_after) = (moment.now_ms, options.silent_after_ms());
-    let silent_since = time(now - silent_after);
-    let (low, high) = (double(options.low_volts()), double(options.high_volts()));
     let energy = |end: i64| {
         let (from, to) = (time(end - silent_after), time(end));
         format!("SELECT sum({VALUE}) AS kwh FROM {table} WHERE {is_energy} AND time > {from} AND time <= {to}")
     };
     let (energy_now, energy_before) = (energy(now), energy(now - DAY_MS));
-    format!(
-        "SELECT f.meters, f.regions, f.silent, v.measured, v.outside, e.kwh, b.kwh AS kwh_before\n\
-         FROM (SELECT count(*) AS meters, count(DISTINCT region) AS regions, count_if(seen < {silent_since}) AS silent\n      \
-         FROM (SELECT {meter} AS meter, max_by({region}, time) AS region, max(time) AS seen FROM {table} GROUP BY {meter})) f\n\
-         CROSS JOIN (SELECT count(*) AS measured, count_if(volts NOT BETWEEN {low} AND {high}) AS outside\n      \
-         FROM (SELECT {meter} AS meter, max_by({VALUE}, time) AS volts FROM {table} WHERE {is_voltage} GROUP BY {meter})) v\n\
-         CROSS JOIN ({energy_now}) e\n\
-         CROSS JOIN ({energy_before}) b"
-    )
+    format!("SELECT e.kwh, b.kwh AS kwh_before\nFROM ({energy_now}) e\nCROSS JOIN ({energy_before}) b")
 }
 
 /// The answer.
@@ -70,15 +63,29 @@ pub async fn ask(view: &View, readings: Option<&Readings>, moment: Moment) -> Re
     let mut fleet =
         Fleet { silent_after_ms, low_volts: options.low_volts(), high_volts: options.high_volts(), ..Fleet::default() };
     let Some(readings) = readings else { return Ok(fleet) };
-    let rows = view.run(&statement(readings, options, moment)).await?;
-    fleet.meters = rows.count("meters")?;
-    fleet.regions = rows.count("regions")?;
-    fleet.silent = rows.count("silent")?;
-    fleet.measured = rows.count("measured")?;
-    fleet.outside = rows.count("outside")?;
-    fleet.kwh = first(rows.doubles("kwh")?).unwrap_or(0.0);
+    let energy = energy_statement(readings, options, moment);
+    let (last, energy) = tokio::join!(view.last_values(readings), view.run(&energy));
+    let (last, energy) = (last?, energy?);
+    fleet.count(&last, moment);
+    fleet.kwh = first(energy.doubles("kwh")?).unwrap_or(0.0);
     let hours = silent_after_ms as f64 / 3_600_000.0;
     fleet.kw = fleet.kwh / hours;
-    fleet.kw_day_before = first(rows.doubles("kwh_before")?).map(|kwh| kwh / hours);
+    fleet.kw_day_before = first(energy.doubles("kwh_before")?).map(|kwh| kwh / hours);
     Ok(fleet)
+}
+
+impl Fleet {
+    fn count(&mut self, last: &LastValues, moment: Moment) {
+        let within = self.low_volts..=self.high_volts;
+        let silent_since = moment.now_ms - self.silent_after_ms;
+        let mut regions = HashSet::new();
+        for meter in &last.meters {
+            self.meters += 1;
+            regions.extend(meter.region.as_deref());
+            self.silent += usize::from(meter.seen_ms < silent_since);
+            self.measured += usize::from(meter.voltage.is_some());
+            self.outside += usize::from(meter.voltage.is_some_and(|v| !within.contains(&v.volts)));
+        }
+        self.regions = regions.len();
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{error::Result, moment::Moment, options::ViewOptions, readings::Readings, sql::time, view::View};
+use crate::{error::Result, moment::Moment, readings::Readings, view::View};
 
 /// Who is silent.
 #[derive(Debug, Default, Serialize)]
@@ -10,7 +10,7 @@ pub struct Silent {
     /// After how long a meter is.
     pub silent_after_ms: i64,
     /// How many are.
-    pub total: i64,
+    pub total: usize,
     /// The longest silent of them.
     pub meters: Vec<SilentMeter>,
 }
@@ -28,28 +28,23 @@ pub struct SilentMeter {
     pub silent_ms: i64,
 }
 
-/// The statement: newest points only, no file is read.
-pub fn statement(readings: &Readings, options: &ViewOptions, moment: Moment) -> String {
-    let Readings { table, meter, region, .. } = readings;
-    let since = time(moment.now_ms - options.silent_after_ms());
-    format!(
-        "SELECT meter, region, seen, count(*) OVER () AS total\n\
-         FROM (SELECT {meter} AS meter, max_by({region}, time) AS region, max(time) AS seen FROM {table} GROUP BY {meter})\n\
-         WHERE seen < {since} ORDER BY seen, meter LIMIT {}",
-        options.list_rows
-    )
-}
-
 /// The answer.
 pub async fn ask(view: &View, readings: Option<&Readings>, moment: Moment) -> Result<Silent> {
     let options = view.options();
     let silent_after_ms = options.silent_after_ms();
-    let Some(readings) = readings else { return Ok(Silent { silent_after_ms, ..Silent::default() }) };
-    let rows = view.run(&statement(readings, options, moment)).await?;
-    let meters = rows.texts("meter")?.into_iter().zip(rows.texts("region")?).zip(rows.times("seen")?);
-    let meters = meters.filter_map(|((id, region), seen)| {
-        let seen_ms = seen?;
-        Some(SilentMeter { id: id?, region: region.unwrap_or_default(), seen_ms, silent_ms: moment.now_ms - seen_ms })
+    let mut silent = Silent { silent_after_ms, ..Silent::default() };
+    let Some(readings) = readings else { return Ok(silent) };
+    let last = view.last_values(readings).await?;
+    let since = moment.now_ms - silent_after_ms;
+    let mut meters: Vec<_> = last.meters.iter().filter(|meter| meter.seen_ms < since).collect();
+    silent.total = meters.len();
+    meters.sort_unstable_by(|a, b| (a.seen_ms, &a.id).cmp(&(b.seen_ms, &b.id)));
+    let listed = meters.into_iter().take(options.list_rows).map(|meter| SilentMeter {
+        id: meter.id.clone(),
+        region: meter.region.clone().unwrap_or_default(),
+        seen_ms: meter.seen_ms,
+        silent_ms: moment.now_ms - meter.seen_ms,
     });
-    Ok(Silent { silent_after_ms, total: rows.count("total")?, meters: meters.collect() })
+    silent.meters = listed.collect();
+    Ok(silent)
 }

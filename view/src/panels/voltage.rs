@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use crate::{
     error::Result,
-    options::ViewOptions,
-    readings::{Readings, VALUE},
-    sql::double,
+    last_values::{LastValues, LastVoltage},
+    readings::Readings,
     view::View,
 };
 
@@ -22,7 +21,7 @@ pub struct Voltage {
     /// The highest voltage within the tolerance.
     pub high_volts: f64,
     /// How many are out of it.
-    pub total: i64,
+    pub total: usize,
     /// The worst of them.
     pub meters: Vec<Outside>,
     /// How wide a step of the distribution is, in volts: a half of the tolerance has 23, so both limits are between two.
@@ -37,7 +36,7 @@ pub struct Step {
     /// The lower limit, which belongs to it. What is further out than twice the tolerance is in the outermost step.
     pub from_volts: f64,
     /// How many.
-    pub meters: i64,
+    pub meters: usize,
 }
 
 /// Steps of the distribution on each side of the nominal voltage within the tolerance; outside there are as many.
@@ -58,65 +57,53 @@ pub struct Outside {
     pub at_ms: i64,
 }
 
-/// The statement: newest points only, no file is read.
-pub fn statement(readings: &Readings, options: &ViewOptions) -> String {
-    let Readings { table, meter, region, is_voltage, .. } = readings;
-    let (low, high, nominal) =
-        (double(options.low_volts()), double(options.high_volts()), double(options.nominal_voltage));
-    format!(
-        "SELECT meter, region, volts, seen, count(*) OVER () AS total\n\
-         FROM (SELECT {meter} AS meter, max_by({region}, time) AS region, max_by({VALUE}, time) AS volts, max(time) AS seen\n      \
-         FROM {table} WHERE {is_voltage} GROUP BY {meter})\n\
-         WHERE volts NOT BETWEEN {low} AND {high} ORDER BY abs(volts - {nominal}) DESC, meter LIMIT {}",
-        options.list_rows
-    )
-}
-
-/// The statement for the distribution: newest points only, no file is read.
-pub fn distribution_statement(readings: &Readings, options: &ViewOptions) -> String {
-    let Readings { table, meter, is_voltage, .. } = readings;
-    let (low, step) = (double(options.low_volts()), double(step_volts(options)));
-    format!(
-        "SELECT CAST(floor((volts - {low}) / {step}) AS BIGINT) AS step, count(*) AS meters\n\
-         FROM (SELECT {meter} AS meter, max_by({VALUE}, time) AS volts FROM {table} WHERE {is_voltage} GROUP BY {meter})\n\
-         GROUP BY 1 ORDER BY 1"
-    )
-}
-
-fn step_volts(options: &ViewOptions) -> f64 {
-    options.nominal_voltage * options.tolerance / STEPS as f64
-}
-
 /// The answer.
 pub async fn ask(view: &View, readings: Option<&Readings>) -> Result<Voltage> {
     let options = view.options();
-    let nominal_volts = options.nominal_voltage;
     let mut voltage = Voltage {
-        nominal_volts,
+        nominal_volts: options.nominal_voltage,
         low_volts: options.low_volts(),
         high_volts: options.high_volts(),
-        step_volts: step_volts(options),
+        step_volts: options.nominal_voltage * options.tolerance / STEPS as f64,
         ..Voltage::default()
     };
     let Some(readings) = readings else { return Ok(voltage) };
-    let rows = view.run(&statement(readings, options)).await?;
-    voltage.total = rows.count("total")?;
-    let who = rows.texts("meter")?.into_iter().zip(rows.texts("region")?);
-    let what = rows.doubles("volts")?.into_iter().zip(rows.times("seen")?);
-    let meters = who.zip(what).filter_map(|((id, region), (volts, at))| {
-        let (volts, region) = (volts?, region.unwrap_or_default());
-        Some(Outside { id: id?, region, volts, deviation: volts / nominal_volts - 1.0, at_ms: at? })
-    });
-    voltage.meters = meters.collect();
-    let rows = view.run(&distribution_statement(readings, options)).await?;
-    let mut distribution: BTreeMap<i64, i64> = BTreeMap::new();
-    for (step, meters) in rows.integers("step")?.into_iter().zip(rows.integers("meters")?) {
-        // Within the tolerance the steps are 0 to 45.
-        let step = step.unwrap_or(0).clamp(-STEPS, 3 * STEPS - 1);
-        *distribution.entry(step).or_default() += meters.unwrap_or(0);
-    }
-    let from_volts = |step: i64| voltage.low_volts + step as f64 * voltage.step_volts;
-    voltage.distribution =
-        distribution.into_iter().map(|(step, meters)| Step { from_volts: from_volts(step), meters }).collect();
+    let last = view.last_values(readings).await?;
+    voltage.list(&last, options.list_rows);
+    voltage.distribute(&last);
     Ok(voltage)
+}
+
+impl Voltage {
+    fn list(&mut self, last: &LastValues, rows: usize) {
+        let (within, nominal) = (self.low_volts..=self.high_volts, self.nominal_volts);
+        let measured = last.meters.iter().filter_map(|meter| Some((meter, meter.voltage?)));
+        let mut outside: Vec<_> = measured.filter(|(_, voltage)| !within.contains(&voltage.volts)).collect();
+        self.total = outside.len();
+        let distance = |voltage: &LastVoltage| (voltage.volts - nominal).abs();
+        outside.sort_unstable_by(|(a, of_a), (b, of_b)| {
+            distance(of_b).total_cmp(&distance(of_a)).then_with(|| a.id.cmp(&b.id))
+        });
+        let listed = outside.into_iter().take(rows).map(|(meter, LastVoltage { volts, at_ms })| Outside {
+            id: meter.id.clone(),
+            region: meter.region.clone().unwrap_or_default(),
+            volts,
+            deviation: volts / nominal - 1.0,
+            at_ms,
+        });
+        self.meters = listed.collect();
+    }
+
+    fn distribute(&mut self, last: &LastValues) {
+        let mut distribution: BTreeMap<i64, usize> = BTreeMap::new();
+        for voltage in last.meters.iter().filter_map(|meter| meter.voltage) {
+            let step = ((voltage.volts - self.low_volts) / self.step_volts).floor();
+            // Within the tolerance the steps are 0 to 45.
+            let step = (step as i64).clamp(-STEPS, 3 * STEPS - 1);
+            *distribution.entry(step).or_default() += 1;
+        }
+        let from_volts = |step: i64| self.low_volts + step as f64 * self.step_volts;
+        self.distribution =
+            distribution.into_iter().map(|(step, meters)| Step { from_volts: from_volts(step), meters }).collect();
+    }
 }

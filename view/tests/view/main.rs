@@ -3,6 +3,7 @@
 mod book;
 mod guard;
 mod job;
+mod last_values;
 mod panels;
 mod plans;
 mod support;

@@ -1,7 +1,5 @@
 //! A fleet's day in a store: readings as meters send them, and some meters that somebody should look at.
 
-use std::path::Path;
-
 use hurtig_engine::time::{Clock, SystemClock};
 use hurtig_store::{Measure, MeasureValue, NewTable, Record, Retention, Store, StoreOptions};
 use hurtig_tests::mix::mix;
@@ -33,8 +31,8 @@ pub fn region(meter: i64) -> &'static str {
 }
 
 /// Writes the day that ends now, and closes the store.
-pub async fn write(dir: &Path) {
-    let store = Store::open(StoreOptions::new(dir, std::sync::Arc::new(SystemClock))).await.expect("a store");
+pub async fn write(options: StoreOptions) {
+    let store = Store::open(options).await.expect("a store");
     store.create_database("meters", None).expect("a database");
     let retention = Retention { magnetic_writes: true, ..Retention::default() };
     store.create_table("meters", "readings", NewTable { retention, ..NewTable::default() }).expect("a table");
