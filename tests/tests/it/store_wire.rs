@@ -136,6 +136,15 @@ fn boto3_finds_timestream() {
     assert_eq!(served.process.end().code, Some(0));
 }
 
+/// How fast, a run of the script by hand tells: here it counts what was acknowledged.
+#[test]
+fn what_boto3_writes_as_fast_as_it_can_is_counted() {
+    if left_out(&[Server::Python]) {
+        return;
+    }
+    run_script("rate.py", &[&hurtig().expect("the binary").display().to_string(), "1"]);
+}
+
 #[test]
 fn javascript_finds_timestream() {
     let Some(sdk) = javascript() else { return };
