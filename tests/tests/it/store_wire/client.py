@@ -4,6 +4,7 @@ import csv
 import datetime
 import gzip
 import json
+import re
 import sys
 import time
 
@@ -20,6 +21,10 @@ there = dict(
 )
 write = boto3.client("timestream-write", **there)
 query = boto3.client("timestream-query", **there)
+# It sends, too, what boto3 sees by itself is wrong.
+unchecked = boto3.client(
+    "timestream-write", **{**there, "config": there["config"].merge(Config(parameter_validation=False))}
+)
 now = int(time.time() * 1000)
 
 
@@ -46,14 +51,14 @@ def record(meter, value="1.5", at=now, **more):
     }
 
 
-def put(*records, table="readings", **more):
-    return write.write_records(DatabaseName="meters", TableName=table, Records=list(records), **more)["RecordsIngested"]
+def put(*records, table="readings", client=write, **more):
+    return client.write_records(DatabaseName="meters", TableName=table, Records=list(records), **more)["RecordsIngested"]
 
 
 def rejected(*records, **more):
     try:
         put(*records, **more)
-    except write.exceptions.RejectedRecordsException as e:
+    except (write.exceptions.RejectedRecordsException, unchecked.exceptions.RejectedRecordsException) as e:
         same(e.response["ResponseMetadata"]["HTTPStatusCode"], 419)
         return [(r["RecordIndex"], r["Reason"], r.get("ExistingVersion")) for r in e.response["RejectedRecords"]]
     raise AssertionError(f"nothing was rejected of {records}")
@@ -207,9 +212,112 @@ def records():
     )
     site = record("m")
     site["Dimensions"] = site["Dimensions"] + [{"Name": "site", "Value": "s"}]
-    got = rejected(record("m"), site, table="sites")
-    assert [i for i, _, _ in got] == [0] and "site" in got[0][1], got
+    same(
+        rejected(record("m"), site, {**site, "MeasureName": "ts_a"}, table="sites"),
+        [
+            (0, "The record has no dimension 'site', which the table's partition key requires.", None),
+            (2, "The measure name 'ts_a' is reserved.", None),
+        ],
+    )
     same(rows("SELECT count(*) FROM meters.sites"), [["1"]])
+
+
+def refuses(table, *cases, **more):
+    """Each record is rejected for its reason, and one before each, which is right, is stored."""
+    count = lambda: int(rows(f"SELECT count(*) FROM meters.{table}")[0][0])
+    before = count()
+    batch = [r for i, (wrong, _, _) in enumerate(cases) for r in (record(f"m-good-{before + i}"), wrong)]
+    got = rejected(*batch, table=table, **more)
+    # The window goes with the clock.
+    got = [(i, re.sub(r"\[.*\)", "[WINDOW)", reason), version) for i, reason, version in got]
+    same(got, [(2 * i + 1, reason, version) for i, (_, reason, version) in enumerate(cases)])
+    same(count(), before + len(cases))
+
+
+def limits():
+    """Every reason for which Timestream rejects a record, but for those above; what is just within a limit is taken."""
+    hours = {"MemoryStoreRetentionPeriodInHours": 24, "MagneticStoreRetentionPeriodInDays": 7}
+    for table in ["strict", "wide", "deep"]:
+        write.create_table(DatabaseName="meters", TableName=table, RetentionProperties=hours)
+    day = 86_400_000
+    with_dimensions = lambda *names: record("m", Dimensions=[{"Name": name, "Value": "1"} for name in names])
+
+    def multi(*names, **more):
+        values = [{"Name": name, "Value": "true", "Type": "BOOLEAN"} for name in names]
+        made = record("m", MeasureName="all", MeasureValueType="MULTI", MeasureValues=values, **more)
+        del made["MeasureValue"]
+        return made
+
+    names = lambda first, behind: [f"n{i:04}" for i in range(first, behind)]
+    # A record's bytes are those of names and values, a number having eight, and eight for the time.
+    around = len("meter") + len("kw") + 8 + 8
+    long_names = ["d" * 60, "é" * 30]
+    fits = [
+        record("m-version", "7", Version=200),
+        multi("flag"),
+        record("m-old", at=now - day + 3_600_000),
+        record("m-ahead", at=now + 14 * 60_000),
+        record("x" * (2048 - around)),
+        with_dimensions(*long_names),
+        record("m", MeasureName="n" * 256),
+        multi("é" * 128, at=now - 1),
+    ]
+    same(put(*fits, table="strict")["MemoryStore"], len(fits))
+    another_type = multi("flag")
+    another_type["MeasureValues"][0].update(Value="1", Type="BIGINT")
+    lower = (
+        "The record version 2 is lower than the existing version 200. A higher version is required to update the measure "
+        "value."
+    )
+    equal = (
+        "A record already exists with the same time, dimensions, measure name, and record version. A higher record "
+        "version must be specified in order to update the measure value. Specifying record version is supported by the "
+        "latest SDKs."
+    )
+    outside = "The record timestamp is outside the time range [WINDOW) of the data ingestion window."
+    too_long = lambda what, name, most: (
+        f"The {what} name '{name}' has {len(name.encode())} bytes; at most {most} are allowed."
+    )
+    reserved = ["time", "measure_value", "measure_name", "measure_name_a", "ts_non_existent_col", "ts_a"]
+    refuses(
+        "strict",
+        # There is a magnetic store, but nothing is written into it.
+        (record("m", at=now - 2 * day), outside, None),
+        (record("m", at=now - 8 * day), outside, None),
+        (record("m", at=now + 16 * 60_000), outside, None),
+        (record("m-version", "7", Version=2), lower, 200),
+        (record("m-version", "8", Version=2), lower, 200),
+        (record("m-version", "8", Version=200), equal, 200),
+        (another_type, "The measure 'flag' is of type BOOLEAN; the record's value is of type BIGINT.", None),
+        (with_dimensions(*names(0, 129)), "The record has 129 dimensions; at most 128 are allowed.", None),
+        (with_dimensions(), "The record must have at least one dimension.", None),
+        (multi(*names(0, 257)), "The record has 257 measures; at most 256 are allowed.", None),
+        (record("x" * (2049 - around)), "The record has 2049 bytes; at most 2048 are allowed.", None),
+        *[(with_dimensions(name), too_long("dimension", name, 60), None) for name in ["d" * 61, "é" * 31]],
+        *[(record("m", MeasureName=name), too_long("measure", name, 256), None) for name in ["n" * 257, "é" * 129]],
+        (multi("n" * 257), too_long("measure", "n" * 257, 256), None),
+        *[(with_dimensions(name), f"The dimension name '{name}' is reserved.", None) for name in reserved],
+        *[(record("m", MeasureName=name), f"The measure name '{name}' is reserved.", None) for name in reserved],
+        *[(multi(name), f"The measure name '{name}' is reserved.", None) for name in reserved],
+    )
+    refuses(
+        "strict",
+        (with_dimensions(""), "The name of a dimension is empty.", None),
+        (record("m", MeasureName=""), "The name of a measure is empty.", None),
+        (multi(""), "The name of a measure is empty.", None),
+        client=unchecked,
+    )
+    (_, reason, _), *_ = rejected(record("m", at=now - 2 * day), table="strict")
+    seconds = lambda text: datetime.datetime.strptime(text[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z").timestamp()
+    begin, end = [seconds(text) - now // 1000 for text in re.search(r"\[(.*), (.*)\)", reason).groups()]
+    assert 0 <= begin + 86_400 < 3600 and 0 <= end - 900 < 3600, reason
+
+    # A table's dimensions, all records together.
+    put(with_dimensions("meter", *names(1, 128)), table="wide")
+    refuses("wide", (with_dimensions("meter", "one-more"), "The table has 128 dimensions already.", None))
+    # A table's measures, all MULTI records together.
+    put(*[multi(*names(first, first + 256), at=now - first) for first in range(0, 1024, 256)], table="deep")
+    refuses("deep", (multi("one-more"), "The table has 1024 measures of MULTI records already.", None))
 
 
 def queries():
@@ -325,6 +433,7 @@ def scheduled():
 
 catalog()
 records()
+limits()
 queries()
 unload()
 scheduled()
