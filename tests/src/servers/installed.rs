@@ -22,6 +22,8 @@ pub enum Server {
     Ministack,
     /// No server: a Python in which others' programs can be run, to compare with.
     Python,
+    /// No server: AWS's SDK for JavaScript, which runs on node.
+    JavaScript,
     /// InfluxDB 1.
     InfluxDb,
     /// QuestDB.
@@ -43,6 +45,7 @@ impl Server {
             Server::Registry => "registry",
             Server::Ministack => "ministack",
             Server::Python => "python",
+            Server::JavaScript => "javascript",
             Server::InfluxDb => "influxdb",
             Server::QuestDb => "questdb",
             Server::Grafana => "grafana",
@@ -63,6 +66,11 @@ impl Server {
 /// A Python that knows what `scripts/servers.sh` has installed for it.
 pub fn python() -> Result<Command> {
     Ok(Command::new(Server::Python.directory()?.join("bin/python3")))
+}
+
+/// The folder with `node_modules/@aws-sdk`.
+pub fn javascript() -> Result<PathBuf> {
+    Server::JavaScript.directory()
 }
 
 /// The folder with `chromium`, `chromedriver` and `node_modules/axe-core`.
