@@ -501,13 +501,24 @@ async fn drop_files(dir: &Path, old: &HashSet<u64>, tables: &mut [Table], writer
     writers.iter_mut().for_each(|writer| writer.models[1].expired(tables[1].kept, now));
     tables[1].kept = A_DAY;
     // No event tells of it. What is read beside the server may be changing just now.
+    let (mut left, mut error) = (None, None);
     let dropping = async {
-        let beside = || Store::open_read_only(StoreOptions::new(dir, Arc::new(SystemClock)));
-        while !beside().await.is_ok_and(|store| expired_files(&store, A_DAY, now).is_empty()) {
+        loop {
+            match Store::open_read_only(StoreOptions::new(dir, Arc::new(SystemClock))).await {
+                Ok(store) => left = Some(expired_files(&store, A_DAY, now)),
+                Err(e) => error = Some(e),
+            }
+            if left.as_ref().is_some_and(HashSet::is_empty) {
+                return;
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, dropping).await.expect("files of readings that have all expired are dropped");
+    let dropped = tokio::time::timeout(PATIENCE, dropping).await;
+    assert!(
+        dropped.is_ok(),
+        "files of readings that have all expired are still there: {left:?}; last error: {error:?}"
+    );
     // With SIGKILL.
     drop(served);
     let (store, _) = check(dir, tables, writers).await;
