@@ -99,9 +99,10 @@ impl CatalogFile {
     ///
     /// # Errors
     ///
-    /// [`Error::TableExists`], and what [`Table::check`] finds.
+    /// [`Error::TableExists`], and what [`Table::check`] and [`Table::check_places`] find.
     pub fn create(&self, table: &Table, if_not_exists: bool) -> Result<bool> {
         table.check()?;
+        table.check_places()?;
         self.change(|content| {
             let tables = content.databases.entry(table.name.database.clone()).or_default();
             if tables.contains_key(&table.name.table) {

@@ -74,11 +74,8 @@ impl FileTable {
         options: ScanOptions,
     ) -> Result<Self> {
         table.check()?;
+        table.check_places()?;
         let projection = Projection::of(&table)?;
-        Location::parse(match &projection {
-            Some(projection) => projection.template.beginning(),
-            None => &table.location,
-        })?;
         let (schema, ddl) = (table.schema(), table.to_ddl());
         Ok(FileTable { table: Arc::new(table), schema, ddl, projection, stores, clock, options })
     }

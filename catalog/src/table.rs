@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     format::Format,
     hive_type::HiveType,
+    location::Location,
     projection::Projection,
 };
 
@@ -131,6 +132,19 @@ impl Table {
             )));
         }
         Projection::of(self).map(|_| ())
+    }
+
+    /// Whether its places can be read: of a table with [relative](Self::rebase) ones this says no.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Location`].
+    pub fn check_places(&self) -> Result<()> {
+        Location::parse(&self.location)?;
+        match Projection::of(self)? {
+            Some(projection) => Location::parse(projection.template.beginning()).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn invalid(&self, message: impl Into<String>) -> Error {

@@ -56,6 +56,9 @@ LOCATION
         Err("table d.other does not exist: SHOW TABLES lists those that do".to_owned())
     );
     assert!(run(&catalog, "SHOW CREATE TABLE nothing").is_err());
+    // What nobody could read later is refused at once.
+    let refused = run(&catalog, &table("far").replace("s3://b/t/", "gs://b/t")).expect_err("an error");
+    assert_eq!(refused, "location 'gs://b/t': only s3://bucket/prefix/ and directories are read");
     let left: Vec<_> =
         fs::read_dir(dir.path().join("below")).expect("read").map(|e| e.expect("an entry").file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".new")), "{left:?}");

@@ -55,6 +55,8 @@ struct Column {
     properties: Vec<(&'static str, String)>,
     pool: Vec<Pooled>,
     injected: bool,
+    /// Whether all its texts are whole numbers.
+    numbers: bool,
 }
 
 struct Pooled {
@@ -77,7 +79,13 @@ fn column(choices: &mut Choices) -> Column {
                 projected: true,
             };
             let pool = pool[..1 + choices.below(pool.len())].iter().map(pooled).collect();
-            Column { kind: "string", properties: vec![("type", "injected".into())], pool, injected: true }
+            Column {
+                kind: "string",
+                properties: vec![("type", "injected".into())],
+                pool,
+                injected: true,
+                numbers: false,
+            }
         }
     }
 }
@@ -106,7 +114,7 @@ fn integers(choices: &mut Choices) -> Column {
     if digits > 0 {
         properties.push(("digits", digits.to_string()));
     }
-    Column { kind, properties, pool, injected: false }
+    Column { kind, properties, pool, injected: false, numbers: true }
 }
 
 fn enums(choices: &mut Choices) -> Column {
@@ -122,6 +130,7 @@ fn enums(choices: &mut Choices) -> Column {
         properties: vec![("type", "enum".into()), ("values", all[..known].join(","))],
         pool: all.iter().enumerate().map(pooled).collect(),
         injected: false,
+        numbers: whole,
     }
 }
 
@@ -182,7 +191,7 @@ fn dates(choices: &mut Choices) -> Column {
         properties.push(("interval", interval.to_string()));
         properties.push(("interval.unit", unit.to_owned()));
     }
-    Column { kind, properties, pool, injected: false }
+    Column { kind, properties, pool, injected: false, numbers: false }
 }
 
 /// A condition, and whether it is on partitions alone.
@@ -192,6 +201,8 @@ enum Filter {
     In(usize, Vec<Value>, bool),
     Between(usize, Value, Value),
     Like(usize, String),
+    /// A text compared as a number.
+    AsNumber(usize, &'static str, i64),
     Row(&'static str, i64),
     Not(Box<Filter>),
     And(Box<Filter>, Box<Filter>),
@@ -236,6 +247,10 @@ impl Filter {
             0 | 1 => Filter::Compare(at, OPERATORS[choices.below(6)], value(choices)),
             2 => Filter::In(at, (0..1 + choices.below(3)).map(|_| value(choices)).collect(), choices.below(3) == 2),
             3 => Filter::Between(at, value(choices), value(choices)),
+            4 if column.numbers && choices.below(2) == 1 => {
+                let number = choices.of(&column.pool).text.parse().expect("a number");
+                Filter::AsNumber(at, OPERATORS[choices.below(6)], number)
+            }
             4 if column.kind == "string" => {
                 let text = choices.of(&column.pool).text.clone();
                 Filter::Like(at, text.chars().take(choices.below(6)).filter(|ch| !"%_".contains(*ch)).collect())
@@ -254,6 +269,7 @@ impl Filter {
             }
             Filter::Between(at, low, high) => format!("c{at} BETWEEN {} AND {}", low.sql(), high.sql()),
             Filter::Like(at, begin) => format!("c{at} LIKE '{}%'", begin.replace('\'', "''")),
+            Filter::AsNumber(at, operator, value) => format!("CAST(c{at} AS BIGINT) {operator} {value}"),
             Filter::Row(operator, value) => format!("v {operator} {value}"),
             Filter::Not(inner) => format!("NOT ({})", inner.sql()),
             Filter::And(one, other) => format!("({} AND {})", one.sql(), other.sql()),
@@ -267,6 +283,9 @@ impl Filter {
             Filter::In(at, values, negated) => values.contains(&partition[*at].value) != *negated,
             Filter::Between(at, low, high) => partition[*at].value >= *low && partition[*at].value <= *high,
             Filter::Like(at, begin) => matches!(&partition[*at].value, Value::Text(text) if text.starts_with(begin)),
+            Filter::AsNumber(at, operator, value) => {
+                compare(operator, &partition[*at].text.parse().expect("a number"), value)
+            }
             Filter::Row(operator, value) => compare(operator, &v, value),
             Filter::Not(inner) => !inner.is_true(partition, v),
             Filter::And(one, other) => one.is_true(partition, v) && other.is_true(partition, v),

@@ -20,6 +20,8 @@ async fn hive() -> Lake {
         ("t/year=2023/region=eu/.hidden", 6),
         ("t/year=2023/region=eu/_SUCCESS", 7),
         ("t/year=2023/f.json", 8),
+        // A file, although its name is as a directory's.
+        ("t/year=2023/region=eu2", 12),
         ("t/month=1/region=eu/g.json", 9),
         ("t/h.json", 10),
         ("t2/year=2023/region=eu/i.json", 11),

@@ -97,6 +97,28 @@ async fn dates_go_in_steps_from_the_first() {
     );
 }
 
+#[tokio::test]
+async fn texts_are_compared_as_texts_and_times_as_times() {
+    let rows = |kind, format, filter| async move {
+        let lake = Lake::new();
+        let range = match (format, kind) {
+            ("dd.MM.yyyy", _) => "27.02.2024,02.03.2024",
+            (_, "timestamp") => "NOW-1DAY,NOW",
+            _ => "2024-02-27,NOW",
+        };
+        lake.table(&ddl(kind, &[("type", "date"), ("format", format), ("range", range)]));
+        for day in ["27.02.2024", "2024-02-27", "01.03.2024", "2024-03-10"] {
+            lake.put(&format!("t/p={day}/x"), "{}").await;
+        }
+        lake.rows(&format!("SELECT p FROM t WHERE {filter}")).await.expect("rows")
+    };
+    // As a text, the 27th of February is behind the 1st of March.
+    assert_eq!(rows("string", "dd.MM.yyyy", "p > '01.03.2024'").await, ["27.02.2024"]);
+    assert_eq!(rows("date", "dd.MM.yyyy", "p > DATE '2024-02-27'").await, ["2024-03-01"]);
+    assert_eq!(rows("string", "yyyy-MM-dd", "p > '2024-03-01'").await, ["2024-03-10"]);
+    assert_eq!(rows("timestamp", "yyyy-MM-dd", "p > '2024-03-09 23:59:59'").await, ["2024-03-10T00:00:00"]);
+}
+
 #[test]
 fn properties_that_are_wrong() {
     // The column's type, its properties, and the error.

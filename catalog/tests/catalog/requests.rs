@@ -1,5 +1,11 @@
 //! What a query asks the store for: its own locations, and nothing when it is refused.
 
+use datafusion::{
+    logical_expr::{cast, col, in_list, lit},
+    prelude::Expr,
+    scalar::ScalarValue,
+};
+
 use crate::fixture::*;
 
 async fn talk() -> Lake {
@@ -189,4 +195,42 @@ async fn the_cap_is_an_option() {
         "the query would look at 3 locations of table default.t, and may at 2: filter by p (3 values)"
     );
     assert!(lake.rows("SELECT * FROM t WHERE p < 3").await.expect("rows").is_empty());
+}
+
+#[tokio::test]
+async fn filters_need_not_be_in_the_form_that_the_optimizer_gives_them() {
+    let lake = talk().await;
+    let provider = lake.session.table_provider("readings").await.expect("a table");
+    let state = lake.session.state();
+    let fixed = [col("month").eq(lit(1)), lit(5).eq(col("day")), col("hour").eq(lit(7_i64))];
+    let cases: [(Expr, usize); 10] = [
+        (lit(2098).lt(col("year")), 2),
+        (lit(2014_i64).gt_eq(col("year")), 3),
+        (cast(col("year"), arrow::datatypes::DataType::Int64).gt(lit(2098_i64)), 2),
+        (col("year").eq(cast(lit("2023"), arrow::datatypes::DataType::Int32)), 1),
+        (in_list(col("year"), vec![lit(2023), lit(2023), lit(1)], false), 1),
+        (in_list(col("year"), vec![lit(2023), col("month") + lit(2012)], false), 2),
+        (in_list(col("year"), vec![lit(2023), lit(ScalarValue::Int32(None))], false), 1),
+        (in_list(col("year"), vec![lit(2023)], true), 88),
+        (col("year").between(lit(2013), lit(2014)).alias("x"), 2),
+        (lit(false).or(col("year").eq(lit(2023))), 1),
+    ];
+    for (filter, lists) in cases {
+        lake.bucket.forget();
+        let filters: Vec<Expr> = fixed.iter().cloned().chain([filter.clone()]).collect();
+        provider.scan(&state, None, &filters, None).await.expect("a plan");
+        assert_eq!(lake.bucket.lists().len(), lists, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_inside_narrows_nothing_and_breaks_nothing() {
+    let lake = talk().await;
+    let fixed = "month = 1 AND day = 5 AND hour = 7";
+    for filter in ["year = (SELECT 2023)", "year IN (SELECT 2023)", "EXISTS (SELECT 1 WHERE year = 2023)"] {
+        lake.bucket.forget();
+        let rows = lake.rows(&format!("SELECT meter_id FROM readings WHERE {fixed} AND {filter}")).await;
+        assert_eq!(rows.expect(filter), ["a"]);
+        assert!(lake.bucket.lists().len() <= 89, "{filter}");
+    }
 }
