@@ -175,7 +175,9 @@ impl JsonRules {
         let mut found = vec![None; columns];
         let mut deserializer = serde_json::Deserializer::from_str(json);
         let cut = Cut { rules: self, places, found: &mut found };
-        cut.deserialize(&mut deserializer).and_then(|()| deserializer.end()).map_err(|e| e.to_string())?;
+        cut.deserialize(&mut deserializer).map_err(|e| e.to_string())?;
+        // What a stream that puts no line end between records leaves: Athena reads the first of them and says nothing.
+        deserializer.end().map_err(|e| format!("{e}: one JSON object a line"))?;
         Ok(found)
     }
 }

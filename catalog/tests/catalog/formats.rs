@@ -101,6 +101,8 @@ async fn a_malformed_line_is_an_error_with_its_file_and_line() {
         rows("v int", &ignore, "[1]\n{\"v\":1}x\n{\"v\":1,}\n\"s\"\n{\"w\":\"\\q\"}\n").await.expect("rows"),
         ["NULL"; 5]
     );
+    let several = rows("v int", HIVE, "{\"v\":1}{\"v\":2}\n").await.expect_err("an error");
+    assert!(several.contains("line 1: trailing characters at line 1 column 8: one JSON object a line"), "{several}");
     // Counting looks at the lines too.
     let lake = Lake::new();
     lake.table(&format!("CREATE EXTERNAL TABLE t (v int) {OPENX} LOCATION 's3://b/t/'"));
