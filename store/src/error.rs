@@ -24,6 +24,12 @@ pub enum Error {
         /// The directory.
         path: String,
     },
+    /// A store that its writer changes all the time, so that nothing of it could be read as it was at one moment.
+    #[error("the store in {dir} changes faster than it can be read: ask again")]
+    Changing {
+        /// The store's directory.
+        dir: String,
+    },
     /// Something was to be written into a store that was opened for reading.
     #[error("the store is open for reading only")]
     ReadOnly,

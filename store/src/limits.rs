@@ -11,6 +11,8 @@ pub const DIMENSIONS: usize = 128;
 pub const MEASURES_PER_RECORD: usize = 256;
 /// Measures of a table, those of all `MULTI` records together.
 pub const MEASURES_PER_TABLE: usize = 1_024;
+/// Measure names of a table.
+pub const MEASURE_NAMES: usize = 8_192;
 /// Bytes of a dimension's name.
 pub const DIMENSION_NAME: usize = 60;
 /// Bytes of a measure's name.

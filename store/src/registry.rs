@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use hashbrown::HashTable;
+use hashbrown::{HashSet, HashTable};
 use smallvec::SmallVec;
 
 use crate::{
+    limits,
     record::{Dimension, Measure, Record},
     row::SeriesId,
     value::MeasureType,
@@ -62,6 +63,7 @@ pub struct Registry {
     numbers: HashTable<SeriesId>,
     /// In the order in which they came.
     dimension_names: Vec<CompactString>,
+    measure_names: HashSet<CompactString>,
 }
 
 impl Registry {
@@ -95,6 +97,9 @@ impl Registry {
                 self.dimension_names.push(name.clone());
             }
         }
+        if !self.measure_names.contains(&series.measure_name) {
+            self.measure_names.insert(series.measure_name.clone());
+        }
         self.numbers.insert_unique(hash, id, |&id| all.get(id as usize).map_or(0, |s| hash_of(s)));
         Arc::make_mut(&mut self.series).push(Arc::new(series));
         id
@@ -113,6 +118,12 @@ impl Registry {
     /// The names of all dimensions, in the order in which they came.
     pub fn dimension_names(&self) -> &[CompactString] {
         &self.dimension_names
+    }
+
+    /// How many measure names there are, if that is all that a table may have and this is none of them.
+    pub fn measure_names_full(&self, name: &CompactString) -> Option<usize> {
+        let names = self.measure_names.len();
+        (names >= limits::MEASURE_NAMES && !self.measure_names.contains(name)).then_some(names)
     }
 
     /// How many there are.

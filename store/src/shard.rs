@@ -133,6 +133,21 @@ impl Shard {
         *newest = (*newest).max(time);
     }
 
+    /// Files were dropped: this is the series' newest time in those that are left. What was known from them is forgotten.
+    pub fn forget(&mut self, series: SeriesId, in_files: Option<i64>) {
+        match in_files {
+            Some(time) => self.in_files.insert(series, time),
+            None => self.in_files.remove(&series),
+        };
+        let sealed = self.sealed.as_ref().and_then(|sealed| sealed.points.get(&series)?.last());
+        let active = self.active.get(&series).and_then(Points::last);
+        // Of the same time, the active one has taken the sealed one's place.
+        match sealed.into_iter().chain(active).max_by_key(|row| row.time) {
+            Some(row) => self.newest.insert(series, row),
+            None => self.newest.remove(&series),
+        };
+    }
+
     /// The series' newest time in files.
     pub fn newest_in_files(&self, series: SeriesId) -> Option<i64> {
         self.in_files.get(&series).copied()

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod flush;
+mod identity;
 mod merge;
 mod open;
 

@@ -8,6 +8,7 @@ mod apply;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -122,6 +123,22 @@ impl Table {
         let mut files = self.files.write();
         files.retain(|file| !gone.contains(&file.meta().id));
         files.extend(new);
+    }
+
+    /// The points of these files are gone: which is the newest of their series is found out anew.
+    pub fn forget(&self, gone: &[Arc<MagneticFile>]) {
+        let series = gone.iter().flat_map(|file| file.index().newest()).map(|(series, _)| (series, None));
+        let mut in_files: HashMap<SeriesId, Option<i64>> = series.collect();
+        for file in self.files() {
+            for (series, newest) in file.index().newest() {
+                if let Some(known) = in_files.get_mut(&series) {
+                    *known = (*known).max(Some(newest));
+                }
+            }
+        }
+        for (series, in_files) in in_files {
+            self.shard(series).lock().forget(series, in_files);
+        }
     }
 
     /// About how many bytes of memory its points take that are written to.

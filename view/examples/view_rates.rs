@@ -1,8 +1,8 @@
 //! How fast the panels answer over a store that `store_rates` has filled (an example of `hurtig-store`).
 //!
-//! `view_rates --dir DIR [--rounds 100]` asks each panel so often over HTTP, as a browser does, with no answer given twice:
-//! the first time cold, then warm; and runs each of its statements by itself. What a poll of the whole overview takes is at the
-//! end.
+//! `view_rates --dir DIR [--rounds 100] [--plans]` asks each panel so often over HTTP, with no answer given twice: the first time
+//! cold, then warm; and runs each of its statements by itself, with `--plans` after how it is answered. What a poll of the whole
+//! overview takes, as a browser does every two seconds, is at the end.
 
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use datafusion::physical_plan::displayable;
 use hurtig_state::ManualClock;
 use hurtig_store::{Queries, Store, StoreOptions};
 use hurtig_timestream_sql::EngineOptions;
@@ -28,19 +29,21 @@ type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let (mut dir, mut rounds) = (PathBuf::from("store-rates"), 100);
-    while let (Some(name), Some(value)) = (args.next(), args.next()) {
+    let (mut dir, mut rounds, mut plans) = (PathBuf::from("store-rates"), 100, false);
+    while let Some(name) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("{name} needs a value"));
         match name.as_str() {
-            "--dir" => dir = value.into(),
-            "--rounds" => rounds = value.parse()?,
-            other => return Err(format!("{other}? --dir DIR --rounds N").into()),
+            "--dir" => dir = value()?.into(),
+            "--rounds" => rounds = value()?.parse()?,
+            "--plans" => plans = true,
+            other => return Err(format!("{other}? --dir DIR --rounds N --plans").into()),
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(run(dir, rounds))
+    runtime.block_on(run(dir, rounds, plans))
 }
 
-async fn run(dir: PathBuf, rounds: usize) -> Result<()> {
+async fn run(dir: PathBuf, rounds: usize, plans: bool) -> Result<()> {
     let clock = Arc::new(ManualClock::new(LATER_MS));
     let store = Store::open(StoreOptions::new(&dir, clock.clone())).await?;
     let queries = Queries::new(&store, EngineOptions::default())?;
@@ -53,7 +56,8 @@ async fn run(dir: PathBuf, rounds: usize) -> Result<()> {
         fresh_for: Duration::ZERO,
         ..ViewOptions::default()
     };
-    let view = View::new(queries.clone(), clock, options);
+    let fresh = ViewOptions { fresh_for: ViewOptions::default().fresh_for, ..options.clone() };
+    let view = View::new(queries.clone(), clock.clone(), options);
     let server = view.clone().bind().await?;
     let url = server.url();
     let serving = tokio::spawn(server.serve(std::future::pending()));
@@ -78,9 +82,22 @@ async fn run(dir: PathBuf, rounds: usize) -> Result<()> {
                 Ok(())
             };
             measure(&format!("  {name}"), rounds, execute).await?;
+            if plans && let Some(plan) = queries.prepare(&sql).await?.physical_plan().await? {
+                println!("{sql}\n{}", displayable(plan.as_ref()).indent(false));
+            }
         }
     }
+    // As a browser asks, every two seconds: what the panels share is asked once.
+    serving.abort();
+    let server = View::new(queries, clock.clone(), fresh).bind().await?;
+    let url = server.url();
+    let serving = tokio::spawn(server.serve(std::future::pending()));
+    let ask = async |question: &str| -> Result<()> {
+        client.get(format!("{url}api/{question}")).send().await?.error_for_status()?.bytes().await?;
+        Ok(())
+    };
     let all = async || -> Result<()> {
+        clock.advance(2_000);
         let asked = tokio::join!(ask("fleet"), ask("consumption?span=hour"), ask("voltage"), ask("silent"));
         asked.0.and(asked.1).and(asked.2).and(asked.3)
     };

@@ -25,8 +25,8 @@ pub struct LastValue {
     pub id: String,
     /// Where it is; none when it does not say.
     pub region: Option<String>,
-    /// When it has said something last.
-    pub seen_ms: i64,
+    /// When it has said something last, in nanoseconds since the epoch.
+    pub seen: i64,
     /// Its last voltage.
     pub voltage: Option<LastVoltage>,
 }
@@ -36,8 +36,8 @@ pub struct LastValue {
 pub struct LastVoltage {
     /// How high.
     pub volts: f64,
-    /// When it was measured.
-    pub at_ms: i64,
+    /// When it was measured, in nanoseconds since the epoch.
+    pub at: i64,
 }
 
 /// The statement: newest points only, no file is read.
@@ -54,19 +54,19 @@ impl LastValues {
     /// From the statement's rows.
     pub fn new(rows: &Rows) -> Result<Self> {
         let names = rows.texts("meter")?.into_iter().zip(rows.texts("region")?);
-        let times = rows.times("seen")?.into_iter().zip(rows.booleans("is_voltage")?);
+        let times = rows.nanos("seen")?.into_iter().zip(rows.booleans("is_voltage")?);
         let mut places: HashMap<String, usize> = HashMap::with_capacity(times.len());
         let mut meters: Vec<LastValue> = Vec::with_capacity(times.len());
         for (((id, region), (seen, is_voltage)), value) in names.zip(times).zip(rows.doubles("value")?) {
             // What has no name is nobody's.
-            let (Some(id), Some(at_ms)) = (id, seen) else { continue };
-            let voltage = value.filter(|_| is_voltage == Some(true)).map(|volts| LastVoltage { volts, at_ms });
+            let (Some(id), Some(at)) = (id, seen) else { continue };
+            let voltage = value.filter(|_| is_voltage == Some(true)).map(|volts| LastVoltage { volts, at });
             match places.get(&id) {
                 None => {
                     places.insert(id.clone(), meters.len());
-                    meters.push(LastValue { id, region, seen_ms: at_ms, voltage });
+                    meters.push(LastValue { id, region, seen: at, voltage });
                 }
-                Some(&at) => meters[at].add(region, at_ms, voltage),
+                Some(&place) => meters[place].add(region, at, voltage),
             }
         }
         Ok(LastValues { meters })
@@ -74,13 +74,14 @@ impl LastValues {
 }
 
 impl LastValue {
-    /// Of two of the same time, the region that is last in the alphabet: the answer does not depend on an order.
-    fn add(&mut self, region: Option<String>, seen_ms: i64, voltage: Option<LastVoltage>) {
-        if (seen_ms, &region) > (self.seen_ms, &self.region) {
-            (self.seen_ms, self.region) = (seen_ms, region);
+    /// Of two of the same time, the region that is last in the alphabet and the higher voltage count: the answer does not
+    /// depend on an order.
+    fn add(&mut self, region: Option<String>, seen: i64, voltage: Option<LastVoltage>) {
+        if (seen, &region) > (self.seen, &self.region) {
+            (self.seen, self.region) = (seen, region);
         }
         if let Some(new) = voltage
-            && self.voltage.is_none_or(|old| (new.at_ms, new.volts) > (old.at_ms, old.volts))
+            && self.voltage.is_none_or(|old| (new.at, new.volts) > (old.at, old.volts))
         {
             self.voltage = Some(new);
         }

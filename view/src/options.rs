@@ -78,12 +78,12 @@ impl Default for ViewOptions {
 impl ViewOptions {
     /// The lowest voltage within the tolerance.
     pub fn low_volts(&self) -> f64 {
-        self.nominal_voltage * (1.0 - self.tolerance)
+        microvolts(self.nominal_voltage * (1.0 - self.tolerance))
     }
 
     /// The highest voltage within the tolerance.
     pub fn high_volts(&self) -> f64 {
-        self.nominal_voltage * (1.0 + self.tolerance)
+        microvolts(self.nominal_voltage * (1.0 + self.tolerance))
     }
 
     /// [`silent_after`](Self::silent_after) in milliseconds.
@@ -119,4 +119,9 @@ impl ViewOptions {
         }
         Ok(())
     }
+}
+
+/// The limits themselves are within: 8 % below 230 V is 211.6 V, and not the next number above it.
+fn microvolts(volts: f64) -> f64 {
+    (volts * 1e6).round() / 1e6
 }

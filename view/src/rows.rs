@@ -42,11 +42,13 @@ impl Rows {
 
     /// A column of times, in milliseconds since the epoch.
     pub fn times(&self, name: &str) -> Result<Vec<Option<i64>>> {
+        Ok(self.nanos(name)?.into_iter().map(|time| time.map(ms)).collect())
+    }
+
+    /// A column of times, in nanoseconds since the epoch.
+    pub fn nanos(&self, name: &str) -> Result<Vec<Option<i64>>> {
         let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
-        self.column(name, &nanos, |array| {
-            let times = array.as_primitive::<TimestampNanosecondType>();
-            times.iter().map(|t| t.map(|t| t.div_euclid(1_000_000))).collect()
-        })
+        self.column(name, &nanos, |array| array.as_primitive::<TimestampNanosecondType>().iter().collect())
     }
 
     /// How many of whatever a result of one row counts.
@@ -68,6 +70,11 @@ impl Rows {
         }
         Ok(all)
     }
+}
+
+/// Nanoseconds as milliseconds.
+pub fn ms(nanos: i64) -> i64 {
+    nanos.div_euclid(1_000_000)
 }
 
 /// What the first row has.

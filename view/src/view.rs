@@ -190,7 +190,11 @@ impl View {
 
     /// What every meter has said last, asked now unless it was a moment ago. Whoever else wants it waits for it.
     pub(crate) async fn last_values(&self, readings: &Readings) -> Result<Arc<LastValues>> {
-        let mut known = self.inner.last_values.lock().await;
+        let limit = self.inner.options.query_timeout;
+        // Whoever is first may be waiting for an answer that does not come.
+        let mut known = tokio::time::timeout(limit, self.inner.last_values.lock())
+            .await
+            .map_err(|_| Error::Slow(limit.as_secs()))?;
         if let Some((at_ms, last)) = &*known
             && self.inner.answers.is_fresh(*at_ms)
         {

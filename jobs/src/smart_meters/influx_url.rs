@@ -38,7 +38,8 @@ impl FromStr for InfluxUrl {
         let mut pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
         pairs.sort_unstable();
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
-        if pairs.iter().any(|(_, value)| value.is_empty()) {
+        // What is no UTF-8 has become this character, and so another name.
+        if pairs.iter().any(|(_, value)| value.is_empty() || value.contains(char::REPLACEMENT_CHARACTER)) {
             return Err(wrong());
         }
         let place = match pairs[..] {
@@ -120,6 +121,7 @@ mod tests {
             "ftp://h?db=x",
             "http://?db=x",
             "http://h?db=",
+            "http://h?db=%FF",
             "http://h?bucket=x",
             "http://h?db=x&org=y",
         ] {

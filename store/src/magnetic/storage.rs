@@ -4,7 +4,7 @@ use std::{fmt, ops::Range, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture};
-use object_store::{ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, local::LocalFileSystem, path::Path};
 use parquet::{
     arrow::{arrow_reader::ArrowReaderOptions, async_reader::AsyncFileReader},
     errors::{ParquetError, Result as ParquetResult},
@@ -113,6 +113,49 @@ impl Storage {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// The bytes of a file; none when it is not there.
+    pub async fn get(&self, name: &str) -> Result<Option<Bytes>> {
+        match self.objects.get(&self.path(name)).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Writes a file that must not be there yet; whether it was not.
+    pub async fn put_new(&self, name: &str, bytes: Bytes) -> Result<bool> {
+        let path = self.path(name);
+        match self.objects.put_opts(&path, bytes.into(), PutMode::Create.into()).await {
+            Ok(_) => self.sync(&path).await.map(|()| true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Removes what a process that was killed while it wrote into a directory has left: object_store writes `NAME#1` and
+    /// renames it, and lists no such name.
+    pub fn remove_staged(&self, is_ours: impl Fn(&str) -> bool) -> Result<()> {
+        let Some(root) = &self.local else { return Ok(()) };
+        let mut directories = vec![root.clone()];
+        while let Some(dir) = directories.pop() {
+            for entry in std::fs::read_dir(&dir).at(&dir)? {
+                let path = entry.at(&dir)?.path();
+                if path.is_dir() {
+                    directories.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(root).ok().and_then(|name| name.to_str());
+                let staged = name
+                    .and_then(|name| name.rsplit_once('#'))
+                    .is_some_and(|(name, number)| number.bytes().all(|b| b.is_ascii_digit()) && is_ours(name));
+                if staged {
+                    std::fs::remove_file(&path).at(&path)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The names of all files below `below`.

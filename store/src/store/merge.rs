@@ -180,7 +180,11 @@ impl Inner {
         }
         let gone: Vec<u64> = old.iter().map(|file| file.meta().id).collect();
         self.save(None, &BTreeMap::from([(table.id(), new.clone())]), &gone)?;
+        let are_dropped = new.is_empty();
         table.swap_files(&gone, new);
+        if are_dropped {
+            table.forget(old);
+        }
         self.retire(old.iter().cloned());
         Ok(())
     }

@@ -7,10 +7,11 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt};
 use hashbrown::{HashMap, HashSet};
+use object_store::path::Path;
 use parking_lot::{Mutex, RwLock};
 use roaring::RoaringBitmap;
 
-use super::{Inner, Store, StoreOptions};
+use super::{Inner, Store, StoreOptions, identity};
 use crate::{
     error::{At, Error, Result},
     frame::Frame,
@@ -45,12 +46,17 @@ impl Store {
             Err(std::fs::TryLockError::Error(e)) => return Err(e).at(&lock_path),
         }
         let manifest = Manifest::load(&dir)?;
+        if let Some(place) = &options.magnetic {
+            identity::claim(&dir, place, &manifest, options.clock.as_ref()).await?;
+        }
         let store = load(options, manifest, Some(lock)).await?;
         let manifest = store.with_manifest(Clone::clone);
-        if manifest == Manifest::default() && has_files(&store.inner.storage).await? {
+        let storage = &store.inner.storage;
+        if manifest == Manifest::default() && has_files(storage).await? {
             return Err(Error::Foreign { dir: dir.display().to_string() });
         }
-        remove_orphans(&store.inner.storage, &manifest).await?;
+        remove_orphans(storage, &manifest).await?;
+        storage.remove_staged(super::flush::is_file_name)?;
         Ok(store)
     }
 
@@ -62,16 +68,16 @@ impl Store {
     /// A directory that is not there, or that changes faster than it can be read; damage.
     pub async fn open_read_only(options: StoreOptions) -> Result<Self> {
         let mut manifest = Manifest::load(&options.dir)?;
-        for look in 1.. {
+        for _ in 0..LOOKS {
             let loaded = load(options.clone(), manifest.clone(), None).await;
             let now = Manifest::load(&options.dir)?;
             // With another manifest the log may have been cut, and files may be gone: whatever was read says nothing.
-            if now == manifest || look == LOOKS {
+            if now == manifest {
                 return loaded;
             }
             manifest = now;
         }
-        Err(Error::ReadOnly)
+        Err(Error::Changing { dir: options.dir.display().to_string() })
     }
 }
 
@@ -82,7 +88,14 @@ async fn load(options: StoreOptions, manifest: Manifest, lock: Option<File>) -> 
     let storage = match (magnetic, &lock) {
         (Some(storage), _) => storage,
         (None, Some(_)) => Storage::directory(here)?,
-        (None, None) => Storage::existing(here)?,
+        (None, None) if here.is_dir() => Storage::existing(here)?,
+        // Whoever reads makes no directory. Its files may be elsewhere; or there is none yet.
+        (None, None) => match manifest.tables.values().flat_map(|table| &table.files).next() {
+            Some(file) => {
+                return Err(Error::Missing { name: file.meta.name.clone(), place: here.display().to_string() });
+            }
+            None => Storage::objects(Arc::new(object_store::memory::InMemory::new()), Path::default()),
+        },
     };
     let row_groups = Arc::new(RowGroups::with_weighter(64, lookup_rows, ByRows));
     let (mut tables, mut saved_series) = (HashMap::new(), HashMap::new());
@@ -150,7 +163,7 @@ async fn open_files(
     futures::stream::iter(entries.iter().map(open).collect::<Vec<_>>()).buffered(AT_A_TIME).try_collect().await
 }
 
-async fn has_files(storage: &Storage) -> Result<bool> {
+pub(super) async fn has_files(storage: &Storage) -> Result<bool> {
     Ok(storage.list("").await?.iter().any(|name| super::flush::is_file_name(name)))
 }
 

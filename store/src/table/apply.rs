@@ -99,6 +99,9 @@ impl Table {
         if let Some(name) = new.iter().find(|name| columns.id(name).is_some()) {
             return Ok(Err(format!("'{name}' is a measure of the table and cannot be a dimension.")));
         }
+        if let Some(names) = registry.measure_names_full(&record.measure_name) {
+            return Ok(Err(format!("The table has {names} measure names already.")));
+        }
         let series = Series::of(record);
         let before = registry.len();
         let id = registry.add(series.clone());
@@ -111,18 +114,18 @@ impl Table {
     fn add_columns(&self, wal: &Wal, new: Vec<ColumnDef>) -> Result<Option<String>> {
         let mut columns = self.columns.write();
         let registry = self.registry.read();
+        // All of them or none: those of a record that is rejected must not take the places of others.
+        let new: Vec<ColumnDef> = new.into_iter().filter(|column| columns.id(&column.name).is_none()).collect();
+        if let Some(column) = new.iter().find(|column| registry.dimension_names().contains(&column.name)) {
+            return Ok(Some(format!("'{}' is a dimension of the table and cannot be a measure.", column.name)));
+        }
+        let of_multi =
+            |columns: &[ColumnDef]| columns.iter().filter(|c| !c.name.starts_with("measure_value::")).count();
+        let (there, more) = (of_multi(columns.all()), of_multi(&new));
+        if more > 0 && there + more > limits::MEASURES_PER_TABLE {
+            return Ok(Some(format!("The table has {there} measures of MULTI records already.")));
+        }
         for column in new {
-            if columns.id(&column.name).is_some() {
-                continue;
-            }
-            if registry.dimension_names().contains(&column.name) {
-                return Ok(Some(format!("'{}' is a dimension of the table and cannot be a measure.", column.name)));
-            }
-            let is_multi = !column.name.starts_with("measure_value::");
-            let multi = columns.all().iter().filter(|c| !c.name.starts_with("measure_value::")).count();
-            if is_multi && multi >= limits::MEASURES_PER_TABLE {
-                return Ok(Some(format!("The table has {multi} measures of MULTI records already.")));
-            }
             if columns.add(column.clone()) {
                 wal.append(&Frame::Column(self.id, column).encode()?)?;
             }

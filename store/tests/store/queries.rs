@@ -117,3 +117,32 @@ fn what_there_is_can_be_asked() {
         assert!(wrong.contains("nothing") && !wrong.contains('\n'), "{wrong}");
     });
 }
+
+#[test]
+fn a_last_value_whose_file_was_dropped_does_not_come_back_with_a_longer_retention() {
+    let _failpoints = FailScenario::setup();
+    runtime().block_on(async {
+        let (_dir, store, queries) = store().await;
+        let days = |days| Retention { memory_hours: 1, magnetic_days: days, magnetic_writes: true };
+        let keep = |retention| {
+            store.update_table("meters", "readings", |meta| meta.retention = retention).expect("updated");
+        };
+        keep(days(10));
+        let two_days = 2 * 24 * 60;
+        let old = [reading("m-1", "EAST", two_days, 9.0), reading("m-9", "EAST", two_days, 9.0)];
+        assert_eq!(store.write("meters", "readings", &old).await.expect("written").taken(), 2);
+        // In a file of their own day, and known.
+        store.flush().await.expect("flushed");
+        let last = "SELECT meter, max(time) AS last, max_by(measure_value::double, time) AS kw FROM meters.readings \
+                    GROUP BY meter ORDER BY meter";
+        assert!(answer(&queries, last).await.contains("m-9"));
+        keep(days(1));
+        store.maintain().await.expect("dropped");
+        keep(days(10));
+        let scanned = answer(&queries, "SELECT meter FROM meters.readings WHERE measure_value::double = 9.0").await;
+        assert!(!scanned.contains("m-"), "{scanned}");
+        let known = answer(&queries, last).await;
+        assert!(!known.contains("m-9"), "{known}");
+        assert!(known.contains("| m-1   | 2023-11-14T22:08:20 | 1.5 |"), "{known}");
+    });
+}

@@ -108,3 +108,27 @@ fn nothing_can_be_written_into_it() {
         assert!(matches!(Store::open(options(dir.path())).await, Err(Error::InUse { .. })), "the writer has the lock");
     });
 }
+
+#[test]
+fn reading_makes_no_directory_and_says_where_files_should_be() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let _failpoints = fail::FailScenario::setup();
+        let dir = tempfile::tempdir().expect("a directory");
+        let elsewhere = tempfile::tempdir().expect("another");
+        let mut chosen = options(dir.path());
+        chosen.magnetic = Some(hurtig_store::Storage::directory(elsewhere.path()).expect("a place"));
+        let store = Store::open(chosen.clone()).await.expect("a store");
+        store.create_database("meters", None).expect("a database");
+        store.create_table("meters", "readings", NewTable::default()).expect("a table");
+        store.write("meters", "readings", &[reading(1)]).await.expect("written");
+        // As long as there is no file, it does not matter where they would be.
+        assert_eq!(seen(dir.path(), 2).await, [1; 3]);
+        store.flush().await.expect("flushed");
+        let refused = Store::open_read_only(options(dir.path())).await.expect_err("the files are elsewhere");
+        assert!(matches!(&refused, Error::Missing { .. }) && refused.to_string().contains("--magnetic"), "{refused}");
+        assert!(!dir.path().join("magnetic").exists());
+        assert!(Store::open_read_only(chosen).await.is_ok());
+    });
+}

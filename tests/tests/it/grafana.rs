@@ -139,7 +139,7 @@ fn every_expression_is_answered_by_prometheus() {
     }
     let dir = directory();
     let arguments = "run smart-meters --source generator --meters 100 --rate 5000 --null-share 0.05 \
-                     --checkpoint-interval 500ms --json --data-dir";
+                     --checkpoint-interval 500ms --rest-port 0 --view-port 0 --json --data-dir";
     let mut run = command(arguments.split_whitespace()).expect("the binary");
     let mut job = Running::start(run.arg(dir.path()));
     let started: Value = serde_json::from_str(&job.until_said(r#""started""#)).expect("JSON");

@@ -10,7 +10,7 @@ use crate::{
     moment::Moment,
     options::ViewOptions,
     readings::{Readings, VALUE},
-    rows::first,
+    rows::{first, ms},
     sql::time,
     view::View,
 };
@@ -82,7 +82,7 @@ impl Fleet {
         for meter in &last.meters {
             self.meters += 1;
             regions.extend(meter.region.as_deref());
-            self.silent += usize::from(meter.seen_ms < silent_since);
+            self.silent += usize::from(ms(meter.seen) < silent_since);
             self.measured += usize::from(meter.voltage.is_some());
             self.outside += usize::from(meter.voltage.is_some_and(|v| !within.contains(&v.volts)));
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{error::Result, moment::Moment, readings::Readings, view::View};
+use crate::{error::Result, moment::Moment, readings::Readings, rows::ms, view::View};
 
 /// Who is silent.
 #[derive(Debug, Default, Serialize)]
@@ -36,14 +36,14 @@ pub async fn ask(view: &View, readings: Option<&Readings>, moment: Moment) -> Re
     let Some(readings) = readings else { return Ok(silent) };
     let last = view.last_values(readings).await?;
     let since = moment.now_ms - silent_after_ms;
-    let mut meters: Vec<_> = last.meters.iter().filter(|meter| meter.seen_ms < since).collect();
+    let mut meters: Vec<_> = last.meters.iter().filter(|meter| ms(meter.seen) < since).collect();
     silent.total = meters.len();
-    meters.sort_unstable_by(|a, b| (a.seen_ms, &a.id).cmp(&(b.seen_ms, &b.id)));
+    meters.sort_unstable_by(|a, b| (a.seen, &a.id).cmp(&(b.seen, &b.id)));
     let listed = meters.into_iter().take(options.list_rows).map(|meter| SilentMeter {
         id: meter.id.clone(),
         region: meter.region.clone().unwrap_or_default(),
-        seen_ms: meter.seen_ms,
-        silent_ms: moment.now_ms - meter.seen_ms,
+        seen_ms: ms(meter.seen),
+        silent_ms: moment.now_ms - ms(meter.seen),
     });
     silent.meters = listed.collect();
     Ok(silent)

@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     last_values::{LastValues, LastVoltage},
     readings::Readings,
+    rows::ms,
     view::View,
 };
 
@@ -84,12 +85,12 @@ impl Voltage {
         outside.sort_unstable_by(|(a, of_a), (b, of_b)| {
             distance(of_b).total_cmp(&distance(of_a)).then_with(|| a.id.cmp(&b.id))
         });
-        let listed = outside.into_iter().take(rows).map(|(meter, LastVoltage { volts, at_ms })| Outside {
+        let listed = outside.into_iter().take(rows).map(|(meter, LastVoltage { volts, at })| Outside {
             id: meter.id.clone(),
             region: meter.region.clone().unwrap_or_default(),
             volts,
             deviation: volts / nominal - 1.0,
-            at_ms,
+            at_ms: ms(at),
         });
         self.meters = listed.collect();
     }

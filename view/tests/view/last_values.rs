@@ -65,3 +65,42 @@ fn panels_share_what_was_asked_a_moment_ago() {
         served.end().await;
     });
 }
+
+#[test]
+fn the_newest_is_the_newest_by_the_nanosecond_and_ties_have_an_order() {
+    run(async {
+        let nanos = |record: Record, nanos: i64| Record { time: record.time + nanos, ..record };
+        let stored = Stored::with(&[
+            // 400 nanoseconds later, in a region that is earlier in the alphabet, with a lower voltage.
+            volts("m-1", "WEST", 5, 240.0),
+            nanos(volts("m-1", "EAST", 5, 230.0), 400),
+            // At the same time.
+            volts("m-2", "EAST", 5, 260.0),
+            volts("m-2", "WEST", 5, 255.0),
+        ])
+        .await;
+        let options = ViewOptions { nominal_voltage: 300.0, ..options() };
+        let served = stored.serve_with(options).await;
+        let voltage = served.ok("/api/voltage").await;
+        let at = |n: usize| members(&voltage["meters"][n], &["id", "region", "volts"]);
+        assert_eq!(at(0), [json!("m-1"), json!("EAST"), json!(230.0)]);
+        assert_eq!(at(1), [json!("m-2"), json!("WEST"), json!(260.0)]);
+        served.end().await;
+    });
+}
+
+#[test]
+fn the_limits_of_a_tolerance_are_within() {
+    run(async {
+        // 230 V less 8 % is 211.60000000000002 as numbers are computed, and 220 V and 15 % are 252.99999999999997.
+        for (nominal_voltage, tolerance, limits) in [(230.0, 0.08, [211.6, 248.4]), (220.0, 0.15, [187.0, 253.0])] {
+            let of = |n: usize| volts(&format!("m-{n}"), "EAST", 5, limits[n]);
+            let stored = Stored::with(&[of(0), of(1)]).await;
+            let served = stored.serve_with(ViewOptions { nominal_voltage, tolerance, ..options() }).await;
+            let fleet = served.ok("/api/fleet").await;
+            assert_eq!(members(&fleet, &["measured", "outside"]), [json!(2), json!(0)], "{fleet}");
+            assert_eq!(served.ok("/api/voltage").await["total"], json!(0));
+            served.end().await;
+        }
+    });
+}

@@ -237,7 +237,7 @@ def refuses(table, *cases, **more):
 def limits():
     """Every reason for which Timestream rejects a record, but for those above; what is just within a limit is taken."""
     hours = {"MemoryStoreRetentionPeriodInHours": 24, "MagneticStoreRetentionPeriodInDays": 7}
-    for table in ["strict", "wide", "deep"]:
+    for table in ["strict", "wide", "deep", "broad"]:
         write.create_table(DatabaseName="meters", TableName=table, RetentionProperties=hours)
     day = 86_400_000
     with_dimensions = lambda *names: record("m", Dimensions=[{"Name": name, "Value": "1"} for name in names])
@@ -316,8 +316,16 @@ def limits():
     put(with_dimensions("meter", *names(1, 128)), table="wide")
     refuses("wide", (with_dimensions("meter", "one-more"), "The table has 128 dimensions already.", None))
     # A table's measures, all MULTI records together.
-    put(*[multi(*names(first, first + 256), at=now - first) for first in range(0, 1024, 256)], table="deep")
+    part = lambda first: names(first, min(first + 256, 1022))
+    put(*[multi(*part(first), at=now - first) for first in range(0, 1024, 256)], table="deep")
+    # A record that is rejected takes nobody's place.
+    refuses("deep", (multi("a", "b", "c"), "The table has 1022 measures of MULTI records already.", None))
+    put(multi("a", "b", at=now - 1), table="deep")
     refuses("deep", (multi("one-more"), "The table has 1024 measures of MULTI records already.", None))
+    # A table's measure names; that of the record which is right is the last.
+    for first in range(0, 8191, 100):
+        put(*[record("m", MeasureName=name) for name in names(first, min(first + 100, 8191))], table="broad")
+    refuses("broad", (record("m", MeasureName="one-more"), "The table has 8192 measure names already.", None))
 
 
 def queries():
