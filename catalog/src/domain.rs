@@ -15,7 +15,7 @@ use datafusion::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Domain {
     All,
-    /// Any of these.
+    /// Any of these: in order, and no two meet, so that many filters together stay as small as each of them.
     Ranges(Vec<Range>),
 }
 
@@ -72,7 +72,7 @@ impl Domain {
                             Value::Unknown => return Domain::All,
                         }
                     }
-                    Domain::Ranges(distinct(points))
+                    Domain::Ranges(merged(points))
                 }
                 None => Domain::All,
             },
@@ -107,8 +107,16 @@ impl Domain {
         match (self, other) {
             (Domain::All, other) | (other, Domain::All) => other,
             (Domain::Ranges(left), Domain::Ranges(right)) => {
-                let both = left.iter().flat_map(|one| right.iter().filter_map(|other| one.and(other))).collect();
-                Domain::Ranges(distinct(both))
+                let (mut left, mut right) = (left.as_slice(), right.as_slice());
+                let mut both = Vec::new();
+                while let ([one, ..], [other, ..]) = (left, right) {
+                    both.extend(one.and(other));
+                    match order(&one.high, &other.high, Side::High) {
+                        Ordering::Less => left = &left[1..],
+                        _ => right = &right[1..],
+                    }
+                }
+                Domain::Ranges(both)
             }
         }
     }
@@ -117,7 +125,7 @@ impl Domain {
         match (self, other) {
             (Domain::Ranges(mut left), Domain::Ranges(right)) => {
                 left.extend(right);
-                Domain::Ranges(distinct(left))
+                Domain::Ranges(merged(left))
             }
             _ => Domain::All,
         }
@@ -127,7 +135,10 @@ impl Domain {
     pub fn contains(&self, value: &ScalarValue) -> bool {
         match self {
             Domain::All => true,
-            Domain::Ranges(ranges) => ranges.iter().any(|range| range.contains(value)),
+            Domain::Ranges(ranges) => {
+                let begun = ranges.partition_point(|range| range.is_above_low(value));
+                begun.checked_sub(1).is_some_and(|last| ranges[last].is_below_high(value))
+            }
         }
     }
 
@@ -161,60 +172,95 @@ impl Range {
     }
 
     fn and(&self, other: &Range) -> Option<Range> {
-        let low = narrower(&self.low, &other.low, Ordering::Greater);
-        let high = narrower(&self.high, &other.high, Ordering::Less);
-        let range = Range { low, high };
-        let is_empty = match (&range.low, &range.high) {
+        let low = match order(&self.low, &other.low, Side::Low) {
+            Ordering::Less => &other.low,
+            _ => &self.low,
+        };
+        let high = match order(&self.high, &other.high, Side::High) {
+            Ordering::Greater => &other.high,
+            _ => &self.high,
+        };
+        let range = Range { low: low.clone(), high: high.clone() };
+        (!range.is_empty()).then_some(range)
+    }
+
+    fn is_empty(&self) -> bool {
+        match (&self.low, &self.high) {
             (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
             (Bound::Included(low), Bound::Included(high)) => low.partial_cmp(high) == Some(Ordering::Greater),
             (Bound::Included(low) | Bound::Excluded(low), Bound::Included(high) | Bound::Excluded(high)) => {
                 matches!(low.partial_cmp(high), Some(Ordering::Greater | Ordering::Equal))
             }
-        };
-        (!is_empty).then_some(range)
+        }
     }
 
-    fn contains(&self, value: &ScalarValue) -> bool {
-        let is = |bound: &ScalarValue, orders: &[Ordering]| {
-            // What cannot be compared may be anything.
-            value.partial_cmp(bound).is_none_or(|order| orders.contains(&order))
-        };
-        let above = match &self.low {
+    fn is_above_low(&self, value: &ScalarValue) -> bool {
+        match &self.low {
             Bound::Unbounded => true,
-            Bound::Included(low) => is(low, &[Ordering::Greater, Ordering::Equal]),
-            Bound::Excluded(low) => is(low, &[Ordering::Greater]),
-        };
-        let below = match &self.high {
+            Bound::Included(low) => is(value, low, &[Ordering::Greater, Ordering::Equal]),
+            Bound::Excluded(low) => is(value, low, &[Ordering::Greater]),
+        }
+    }
+
+    fn is_below_high(&self, value: &ScalarValue) -> bool {
+        match &self.high {
             Bound::Unbounded => true,
-            Bound::Included(high) => is(high, &[Ordering::Less, Ordering::Equal]),
-            Bound::Excluded(high) => is(high, &[Ordering::Less]),
-        };
-        above && below
+            Bound::Included(high) => is(value, high, &[Ordering::Less, Ordering::Equal]),
+            Bound::Excluded(high) => is(value, high, &[Ordering::Less]),
+        }
     }
 }
 
-/// Of two bounds the one that leaves less; `wins` is how its value compares.
-fn narrower(one: &Bound<ScalarValue>, other: &Bound<ScalarValue>, wins: Ordering) -> Bound<ScalarValue> {
-    let (Some(left), Some(right)) = (value_of(one), value_of(other)) else {
-        return if value_of(one).is_some() { one.clone() } else { other.clone() };
+/// Whether a value stands so to a bound. What cannot be compared may be anything.
+fn is(value: &ScalarValue, bound: &ScalarValue, orders: &[Ordering]) -> bool {
+    value.partial_cmp(bound).is_none_or(|order| orders.contains(&order))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Low,
+    High,
+}
+
+/// Which of two bounds of the same side comes first.
+fn order(one: &Bound<ScalarValue>, other: &Bound<ScalarValue>, side: Side) -> Ordering {
+    // Without a bound, a low end is before all values and a high end behind them; one that leaves its value out is just
+    // behind it when it is low, and just before it when it is high.
+    let (open, excluded) = match side {
+        Side::Low => (Ordering::Less, Ordering::Greater),
+        Side::High => (Ordering::Greater, Ordering::Less),
     };
-    match left.partial_cmp(right) {
-        Some(order) if order == wins => one.clone(),
-        Some(Ordering::Equal) if matches!(one, Bound::Excluded(_)) => one.clone(),
-        _ => other.clone(),
+    match (one, other) {
+        (Bound::Unbounded, Bound::Unbounded) => Ordering::Equal,
+        (Bound::Unbounded, _) => open,
+        (_, Bound::Unbounded) => open.reverse(),
+        (Bound::Included(left) | Bound::Excluded(left), Bound::Included(right) | Bound::Excluded(right)) => {
+            let ends = left.partial_cmp(right).unwrap_or(Ordering::Equal);
+            ends.then(match (one, other) {
+                (Bound::Excluded(_), Bound::Included(_)) => excluded,
+                (Bound::Included(_), Bound::Excluded(_)) => excluded.reverse(),
+                _ => Ordering::Equal,
+            })
+        }
     }
 }
 
-fn value_of(bound: &Bound<ScalarValue>) -> Option<&ScalarValue> {
-    match bound {
-        Bound::Included(value) | Bound::Excluded(value) => Some(value),
-        Bound::Unbounded => None,
+/// The same values in ranges that are in order and do not meet.
+fn merged(mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by(|one, other| order(&one.low, &other.low, Side::Low));
+    let mut out: Vec<Range> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match out.last_mut() {
+            Some(last) if last.and(&range).is_some() => {
+                if order(&last.high, &range.high, Side::High) == Ordering::Less {
+                    last.high = range.high;
+                }
+            }
+            _ => out.push(range),
+        }
     }
-}
-
-fn distinct(ranges: Vec<Range>) -> Vec<Range> {
-    let mut seen = std::collections::HashSet::new();
-    ranges.into_iter().filter(|range| range.as_point().is_none_or(|point| seen.insert(point.clone()))).collect()
+    out
 }
 
 enum Value {
@@ -273,7 +319,8 @@ fn literal(expr: &Expr, cast: Option<&DataType>, kind: &DataType) -> Value {
         return Value::Unknown;
     }
     match value.cast_to(kind) {
-        Ok(there) if !there.is_null() => match there.cast_to(&from) {
+        // What has no place in an order (NaN) makes no range.
+        Ok(there) if !there.is_null() && there.partial_cmp(&there).is_some() => match there.cast_to(&from) {
             Ok(back) if back == value => Value::Is(there),
             _ => Value::Unknown,
         },

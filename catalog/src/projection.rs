@@ -276,31 +276,26 @@ impl ProjectedColumn {
                         offsets.push((first, end));
                     }
                 }
+                let offsets = merged(offsets);
                 let count = offsets.iter().fold(0_u128, |count, (first, end)| count.saturating_add(end - first));
                 if count > limit as u128 {
                     return Err(NoValues::TooMany(count));
                 }
-                let mut numbers: Vec<i64> = offsets
-                    .into_iter()
-                    .flat_map(|(first, end)| first..end)
-                    .filter_map(|at| i64::try_from(i128::from(*low) + at as i128 * i128::from(*interval)).ok())
-                    .collect();
-                numbers.sort_unstable();
-                numbers.dedup();
-                Ok(self.kept(numbers.into_iter().map(text), domain))
+                let numbers = offsets.into_iter().flat_map(|(first, end)| first..end);
+                let numbers =
+                    numbers.filter_map(|at| i64::try_from(i128::from(*low) + at as i128 * i128::from(*interval)).ok());
+                Ok(self.kept(numbers.map(text), domain))
             }
             Rule::Date(range) => {
                 let steps = range.steps(now);
-                let spans = self.numbers(range, &steps, domain);
+                let spans = merged(self.numbers(range, &steps, domain));
                 let count =
                     spans.iter().fold(0_u128, |count, (first, end)| count + u128::from(end.saturating_sub(*first)));
                 if count > limit as u128 {
                     return Err(NoValues::TooMany(count));
                 }
-                let mut numbers: Vec<u64> = spans.into_iter().flat_map(|(first, end)| first..end).collect();
-                numbers.sort_unstable();
-                numbers.dedup();
-                let times = numbers.into_iter().filter_map(|number| steps.time(number));
+                let numbers = spans.into_iter().flat_map(|(first, end)| first..end);
+                let times = numbers.filter_map(|number| steps.time(number));
                 let mut values: Vec<PartitionValue> = match is_time(&self.kind) {
                     true => times
                         .filter_map(|time| {
@@ -379,6 +374,20 @@ impl ProjectedColumn {
         }
         spans
     }
+}
+
+/// The same numbers in spans that are in order and do not meet.
+fn merged<T: Ord + Copy>(mut spans: Vec<(T, T)>) -> Vec<(T, T)> {
+    spans.retain(|(first, end)| first < end);
+    spans.sort_unstable();
+    let mut out: Vec<(T, T)> = Vec::with_capacity(spans.len());
+    for (first, end) in spans {
+        match out.last_mut() {
+            Some((_, last)) if first <= *last => *last = end.max(*last),
+            _ => out.push((first, end)),
+        }
+    }
+    out
 }
 
 /// How many steps there are from `low` to `to`, both in.

@@ -224,6 +224,21 @@ async fn filters_need_not_be_in_the_form_that_the_optimizer_gives_them() {
 }
 
 #[tokio::test]
+async fn many_conditions_on_one_column_stay_small() {
+    let lake = talk().await;
+    let either: Vec<String> =
+        (0..40).map(|at| format!("(year > {} OR year < {} OR year = {at})", 2012 + at % 2, 2090 + at)).collect();
+    let numbers: Vec<String> = (0..3000).map(|at| (at % 2020).to_string()).collect();
+    let all = format!(
+        "month = 1 AND day = 5 AND hour = 7 AND {} AND year IN ({}) AND year NOT IN (2013, 2014)",
+        either.join(" AND "),
+        numbers.join(", ")
+    );
+    assert!(lake.rows(&format!("SELECT * FROM readings WHERE {all}")).await.expect("rows").is_empty());
+    assert_eq!(lake.bucket.lists().len(), 2020 - 2012 - 2);
+}
+
+#[tokio::test]
 async fn a_query_inside_narrows_nothing_and_breaks_nothing() {
     let lake = talk().await;
     let fixed = "month = 1 AND day = 5 AND hour = 7";
