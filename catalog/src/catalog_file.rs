@@ -85,7 +85,7 @@ impl CatalogFile {
                 Ok(if self.drop_table(&name, if_exists)? { Outcome::Dropped } else { Outcome::NotThere })
             }
             Statement::ShowTables { database, pattern } => {
-                let mut names = self.tables(&database)?;
+                let mut names = self.tables(database.as_deref().unwrap_or(DEFAULT_DATABASE))?;
                 if let Some(pattern) = pattern {
                     names.retain(|name| pattern.split('|').any(|one| is_like(name, &one.trim().to_lowercase())));
                 }

@@ -29,8 +29,8 @@ pub enum Statement {
     },
     /// `SHOW TABLES [IN database] ['pattern']`
     ShowTables {
-        /// The database.
-        database: String,
+        /// The database; none named.
+        database: Option<String>,
         /// `*` stands for anything, `|` for or.
         pattern: Option<String>,
     },
@@ -65,7 +65,7 @@ impl Statement {
             Statement::ShowCreateTable { name: table_name(&mut tokens)? }
         } else if tokens.take(&["SHOW", "TABLES"]) {
             let named = tokens.take(&["IN"]) || tokens.take(&["FROM"]);
-            let database = if named { tokens.expect_name("a database")? } else { DEFAULT_DATABASE.to_owned() };
+            let database = if named { Some(tokens.expect_name("a database")?) } else { None };
             let _ = tokens.take(&["LIKE"]);
             let pattern = match tokens.peek() {
                 Token::Text(_) => Some(tokens.expect_text("a pattern")?),

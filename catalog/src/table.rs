@@ -87,7 +87,8 @@ impl Table {
 
     /// Makes what it says about places absolute: a path that is not begins in `base`.
     pub fn rebase(&mut self, base: &Path) {
-        let absolute = |place: &str| match place.contains("://") || place.starts_with('/') {
+        let is_absolute = |place: &str| place.contains("://") || place.starts_with('/') || place.starts_with("file:");
+        let absolute = |place: &str| match is_absolute(place) {
             true => place.to_owned(),
             false => {
                 let joined = base.join(place.trim_start_matches("./"));

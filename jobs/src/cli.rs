@@ -26,6 +26,8 @@ mod failure;
 #[cfg(feature = "ingest")]
 mod ingest;
 mod jobs;
+#[cfg(feature = "sql")]
+mod lake;
 pub mod layers;
 pub mod options;
 mod output;
@@ -110,9 +112,12 @@ enum Command {
     #[cfg(feature = "view")]
     #[command(after_help = view::AFTER)]
     View(Box<view::ViewCommand>),
-    /// Ask with SQL for what a job has written
+    /// Ask with SQL for what a job has written, and for files anywhere
     #[cfg(feature = "sql")]
     Query(query::QueryCommand),
+    /// Write the DDL of the lake's tables
+    #[cfg(feature = "sql")]
+    Lake(lake::LakeCommand),
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +211,8 @@ fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::View(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "sql")]
         Command::Query(command) => command.run().map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "sql")]
+        Command::Lake(command) => command.run().map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -318,6 +325,8 @@ mod tests {
             "hurtig stream autoscale readings --target 70% --min 10 --max 80 --json",
             #[cfg(feature = "kinesis")]
             "hurtig stream simulate --load talk --picture talk.svg",
+            #[cfg(feature = "sql")]
+            "hurtig lake ddl readings --lake s3://b/p --partition-by day --years 2012-2030 --create --catalog c.json",
             #[cfg(feature = "store")]
             "hurtig store serve --dir d --listen 127.0.0.1:0 --table meters/readings --json",
             #[cfg(feature = "view")]

@@ -41,7 +41,8 @@
 //! - [`engine`]: the runner, and the contracts of operators, sources and sinks. [`state`]: keyed
 //!   state.
 //! - Feature `cli`: `run`, which gives a job the options that every job has, the command line
-//!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`.
+//!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`, and tables over
+//!   files (`catalog`).
 //!   Feature `s3`: checkpoints, and files to ingest, on S3. Feature `store`: the time-series store, and
 //!   `embedded`, which has it in the process of a job. Features `kinesis`, `kafka`, `timestream`,
 //!   `influx`, `formats` (Avro and Protobuf) and `ingest` (big files, fed in only as fast as a stream
@@ -66,6 +67,8 @@ pub use hurtig_engine as engine;
 pub use hurtig_operators::{self as operators, connectors};
 pub use hurtig_state as state;
 
+#[cfg(feature = "sql")]
+pub use hurtig_catalog as catalog;
 #[cfg(feature = "formats")]
 pub use hurtig_formats as formats;
 #[cfg(feature = "influx")]

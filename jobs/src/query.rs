@@ -12,6 +12,9 @@
 //! directories without opening a file; one on `time` skips row groups by their statistics. All
 //! times are UTC.
 //!
+//! Beside them are the tables that somebody has created with Athena's DDL ([`Query::catalog`]): `CREATE EXTERNAL TABLE`, `DROP TABLE`,
+//! `SHOW CREATE TABLE` and `SHOW TABLES IN` are carried out, whatever else is a query (`docs/catalog.md`).
+//!
 //! `timeseries` is read beside a job that writes it: what its store had taken when the query began.
 //!
 //! Only what is committed is read: names that begin with `.` or `_` are pending or somebody
@@ -25,6 +28,7 @@
 //! # Ok::<(), hurtig::query::QueryError>(())
 //! ```
 
+mod catalog;
 mod dead_letters;
 mod error;
 mod output;
@@ -35,7 +39,7 @@ mod time_series;
 #[cfg(test)]
 mod tests;
 
-use std::{io::Write, sync::Arc};
+use std::{io::Write, path::PathBuf, sync::Arc};
 
 use datafusion::{
     execution::{context::SQLOptions, runtime_env::RuntimeEnvBuilder},
@@ -55,17 +59,24 @@ pub struct Query {
     pub memory: usize,
     /// How many threads work.
     pub partitions: usize,
+    /// The file with the tables that somebody has created; none without one. It need not be there.
+    pub catalog: Option<PathBuf>,
 }
 
 impl Query {
     /// With a table as the answer, 256 MiB, and a thread a core.
     pub fn new(tables: Tables) -> Self {
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        Query { tables, format: Format::Table, memory: 256 << 20, partitions }
+        Query { tables, format: Format::Table, memory: 256 << 20, partitions, catalog: None }
     }
 
     /// Writes the answer to `sql` and returns how many rows it has.
     pub fn run(&self, sql: &str, out: &mut impl Write) -> Result<u64, QueryError> {
+        if let Some(file) = &self.catalog
+            && let Some(statement) = catalog::statement(file, &tables::NAMES, sql)?
+        {
+            return output::write_all(&[catalog::run(file, statement)?], self.format, out);
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.partitions.max(1))
             .max_blocking_threads(self.partitions.max(1) + 2)
@@ -75,10 +86,15 @@ impl Query {
             .map_err(QueryError::Io)?;
         runtime.block_on(async {
             let session = self.session(sql).await?;
+            // A catalog that cannot be read hinders only who needs it.
+            let catalog = self.catalog.as_ref().map_or(Ok(()), |file| catalog::register(&session, file));
             // What a job has written is not changed from here.
             let only_reading =
                 SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-            let answer = session.sql_with_options(sql, only_reading).await?;
+            let answer = match session.sql_with_options(sql, only_reading).await {
+                Ok(answer) => answer,
+                Err(e) => return Err(catalog.err().unwrap_or_else(|| e.into())),
+            };
             output::write(answer, self.format, out).await
         })
     }

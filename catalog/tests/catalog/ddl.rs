@@ -109,11 +109,11 @@ fn other_statements() {
     assert_eq!(parse("DROP TABLE t"), Some(Statement::DropTable { name: named("default"), if_exists: false }));
     assert_eq!(parse("drop table if exists `D`.T;"), Some(Statement::DropTable { name: named("d"), if_exists: true }));
     assert_eq!(parse("SHOW CREATE TABLE d.t"), Some(Statement::ShowCreateTable { name: named("d") }));
-    let tables = |database: &str, pattern: Option<&str>| {
-        Some(Statement::ShowTables { database: database.into(), pattern: pattern.map(Into::into) })
+    let tables = |database: Option<&str>, pattern: Option<&str>| {
+        Some(Statement::ShowTables { database: database.map(Into::into), pattern: pattern.map(Into::into) })
     };
-    assert_eq!(parse("SHOW TABLES"), tables("default", None));
-    assert_eq!(parse("show tables in d 'a*|b'"), tables("d", Some("a*|b")));
+    assert_eq!(parse("SHOW TABLES"), tables(None, None));
+    assert_eq!(parse("show tables in d 'a*|b'"), tables(Some("d"), Some("a*|b")));
     for other in
         ["SELECT 1", "SELECT $$ '", "SHOW ALL", "CREATE TABLE t AS SELECT 1", "CREATE VIEW v AS SELECT 1", "", "'"]
     {

@@ -145,6 +145,11 @@ async fn locations_that_are_none() {
     let mut table = parsed(&format!("CREATE EXTERNAL TABLE t (v int) {JSON} LOCATION './lake/t'"));
     table.rebase(std::path::Path::new("/data"));
     assert_eq!(table.location, "/data/lake/t");
+    for whole in ["file:/a/b", "file:///a/b", "/a/b", "s3://b/t"] {
+        let mut table = parsed(&format!("CREATE EXTERNAL TABLE t (v int) {JSON} LOCATION '{whole}'"));
+        table.rebase(std::path::Path::new("/data"));
+        assert_eq!(table.location, whole);
+    }
     let Ok(Some(Statement::CreateTable { table, .. })) =
         Statement::parse(&format!("CREATE EXTERNAL TABLE t (v int) {JSON} LOCATION 's3://b/t'"))
     else {

@@ -13,6 +13,9 @@ use crate::{
     smart_meters::{Layout, Options},
 };
 
+/// The catalog's file in a data directory.
+pub(super) const CATALOG: &str = "catalog.json";
+
 /// Asks with SQL for what a job has written.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,6 +26,11 @@ Tables:
                                 measure_name, time, measure_value
   dead_letters                  what could not be used: time, split, position, operator, reason, raw
 readings and the aggregates also have year and month, by which their files are partitioned. All times are UTC.
+
+Tables over your own files, in directories or S3, are created as in Athena, partition projection included, and kept in --catalog:
+  hurtig query \"CREATE EXTERNAL TABLE t (id string, kwh double) PARTITIONED BY (year int) STORED AS PARQUET LOCATION 's3://b/t/'\"
+  hurtig query \"SHOW CREATE TABLE t\"; hurtig query \"DROP TABLE t\"
+  hurtig lake ddl --create                                           # the lake's own, as meters.readings and so on
 
 Examples:
   hurtig query \"SELECT count(*) FROM readings\"
@@ -55,6 +63,10 @@ pub struct QueryCommand {
     #[arg(long, value_name = "DIR", env = "HURTIG_DEAD_LETTERS", hide_env = true)]
     dead_letters: Option<PathBuf>,
 
+    /// The tables that were created with CREATE EXTERNAL TABLE [default: catalog.json in the data directory]
+    #[arg(long, value_name = "FILE", env = "HURTIG_CATALOG", hide_env = true)]
+    catalog: Option<PathBuf>,
+
     /// How the answer is written: a table, CSV with a header, or one JSON object a line
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
@@ -71,9 +83,10 @@ pub struct QueryCommand {
 impl QueryCommand {
     /// Carries it out.
     pub fn run(&self) -> Result<(), Failure> {
-        if !self.data_dir.is_dir() && self.lake.is_none() {
+        if !self.data_dir.is_dir() && self.lake.is_none() && self.catalog.is_none() {
             return Err(Failure::failed(format!(
-                "there is no data directory {}: give the one that the job ran with, as --data-dir",
+                "there is no data directory {}: give the one that the job ran with, as --data-dir, or a file for tables of your \
+                 own, as --catalog",
                 self.data_dir.display()
             )));
         }
@@ -92,6 +105,7 @@ impl QueryCommand {
         }
         let mut query = Query::new(tables);
         query.format = self.format;
+        query.catalog = Some(self.catalog.clone().unwrap_or_else(|| self.data_dir.join(CATALOG)));
         query.memory = self.memory;
         query.partitions = self.parallelism.unwrap_or(query.partitions);
         match query.run(&sql, &mut io::BufWriter::new(io::stdout().lock())) {

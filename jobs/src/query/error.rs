@@ -16,6 +16,12 @@ pub enum QueryError {
     #[cfg(feature = "store")]
     #[error("{0}")]
     Store(#[from] hurtig_store::Error),
+    /// A table that somebody has created, or the statement that was to create it.
+    #[error("{0}")]
+    Catalog(#[from] hurtig_catalog::Error),
+    /// A table was to be created in a database that is the session's own.
+    #[error("the database {0} is the session's own: choose another one for the table")]
+    Database(String),
     /// The answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Io(std::io::Error),
@@ -31,7 +37,10 @@ pub enum QueryError {
 
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
-        QueryError::Sql(error)
+        match error.into() {
+            hurtig_catalog::Error::DataFusion(error) => QueryError::Sql(*error),
+            ours => QueryError::Catalog(ours),
+        }
     }
 }
 
@@ -41,6 +50,8 @@ fn line(error: &DataFusionError) -> String {
         root @ DataFusionError::ResourcesExhausted(_) => {
             format!("{}: give the query more with --memory", plain(root))
         }
+        // What a table of the catalog has said, on its way through tasks that share it.
+        DataFusionError::External(inner) if inner.is::<hurtig_catalog::Error>() => inner.to_string(),
         DataFusionError::SQL(error, _) => one_line(error.to_string().trim_start_matches("sql parser error: ")),
         _ => plain(error),
     }

@@ -46,6 +46,16 @@ pub(super) async fn write(answer: DataFrame, format: Format, out: &mut impl Writ
     Ok(rows)
 }
 
+/// Writes an answer that is there, and returns how many rows it has.
+pub(super) fn write_all(answer: &[RecordBatch], format: Format, out: &mut impl Write) -> Result<u64, QueryError> {
+    let mut sheet = Sheet::new(format, out);
+    for batch in answer {
+        sheet.write(batch)?;
+    }
+    sheet.finish()?;
+    Ok(answer.iter().map(|batch| batch.num_rows() as u64).sum())
+}
+
 enum Sheet<'a, W: Write> {
     Table { out: &'a mut W, batches: Vec<RecordBatch>, rows: usize },
     Csv(Box<csv::Writer<&'a mut W>>),

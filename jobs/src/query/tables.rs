@@ -30,6 +30,9 @@ pub struct Tables {
     pub dead_letters: PathBuf,
 }
 
+/// What they are called.
+pub(super) const NAMES: [&str; 5] = ["readings", "aggregates_1m", "aggregates_1h", "timeseries", "dead_letters"];
+
 impl Tables {
     /// Where the smart-meter job puts them by default.
     pub fn in_data_dir(data_dir: impl AsRef<Path>) -> Self {

@@ -90,7 +90,8 @@ fn data() -> Data {
 impl Data {
     fn ask(&self, format: Format, sql: &str) -> Result<String, String> {
         let mut out = Vec::new();
-        let query = Query { format, partitions: 2, ..Query::new(self.tables.clone()) };
+        let catalog = Some(self.dir.path().join("catalog.json"));
+        let query = Query { format, partitions: 2, catalog, ..Query::new(self.tables.clone()) };
         query.run(sql, &mut out).map_err(|e| e.to_string())?;
         String::from_utf8(out).map_err(|e| e.to_string())
     }
@@ -202,4 +203,62 @@ fn columns_are_those_the_job_writes() {
     };
     assert_eq!(columns(&super::tables::readings()), columns(&Reading::schema()));
     assert_eq!(columns(&super::tables::aggregates()), columns(&Aggregate::schema()));
+}
+
+/// A table over the readings' own files.
+fn ddl(data: &Data) -> String {
+    format!(
+        "CREATE EXTERNAL TABLE grid.points (meter_id string, value double) PARTITIONED BY (year int, month int)
+         STORED AS PARQUET LOCATION '{}'
+         TBLPROPERTIES ('projection.enabled' = 'true',
+           'projection.year.type' = 'integer', 'projection.year.range' = '2000,2999',
+           'projection.month.type' = 'integer', 'projection.month.range' = '1,12', 'projection.month.digits' = '2')",
+        data.tables.readings.display()
+    )
+}
+
+#[test]
+fn a_table_that_is_created_is_asked_like_any_other() {
+    let data = data();
+    assert_eq!(data.csv(&ddl(&data)), "result\nthe table grid.points is created\n");
+    let again = data.ask(Format::Csv, &ddl(&data)).expect_err("it is there");
+    assert!(again.contains("grid.points"), "{again}");
+    assert_eq!(data.csv("SHOW TABLES IN grid"), "tab_name\npoints\n");
+    assert_eq!(data.csv("SHOW TABLES IN default"), "tab_name\n");
+    assert!(data.csv("SHOW CREATE TABLE readings").contains("readings"), "the job's own is DataFusion's to show");
+    let taken = data.ask(Format::Csv, &ddl(&data).replace("grid.", "public.")).expect_err("the session's own");
+    assert!(taken.contains("choose another one"), "{taken}");
+    assert!(data.csv("SHOW CREATE TABLE grid.points").contains("PARTITIONED BY"));
+    let all = data.csv("SHOW TABLES");
+    assert!(all.contains("points") && all.contains("dead_letters"), "the job's own and those: {all}");
+    let kwh = "SELECT sum(value) AS kwh FROM grid.points WHERE year = 2013 AND month = 2";
+    assert_eq!(data.csv(kwh), "kwh\n3.75\n");
+    // Beside the job's tables, in one query.
+    let both = "SELECT count(*) AS n FROM grid.points p JOIN readings r ON p.meter_id = r.meter_id AND p.value = r.value \
+                WHERE p.year = 2013 AND p.month = 2";
+    assert_eq!(data.csv(both), "n\n3\n");
+    assert!(data.csv("DROP TABLE grid.points").contains("its files stay"));
+    assert_eq!(data.csv("SELECT count(*) AS n FROM readings"), "n\n4\n");
+}
+
+#[test]
+fn a_query_that_would_look_everywhere_is_told_what_to_add() {
+    let data = data();
+    data.csv(&ddl(&data));
+    let refused = data.ask(Format::Csv, "SELECT count(*) FROM grid.points").expect_err("12,000 places");
+    assert_eq!(
+        refused,
+        "the query would look at 12,000 locations of table grid.points, and may at 10,000: filter by year (1,000 values) or \
+         month (12 values)"
+    );
+}
+
+#[test]
+fn a_damaged_catalog_hinders_only_who_needs_it() {
+    let data = data();
+    data.csv(&ddl(&data));
+    fs::write(data.dir.path().join("catalog.json"), "{").expect("written");
+    assert_eq!(data.csv("SELECT count(*) AS n FROM readings"), "n\n4\n");
+    let error = data.ask(Format::Csv, "SELECT count(*) FROM grid.points").expect_err("nobody knows it");
+    assert!(error.contains("catalog.json") && error.lines().count() == 1, "{error}");
 }

@@ -52,6 +52,8 @@ mod stream_message;
 mod stream_options;
 #[cfg(any(feature = "kinesis", feature = "kafka"))]
 mod streams;
+#[cfg(feature = "sql")]
+mod tables;
 #[cfg(test)]
 mod tests;
 mod time_series;
@@ -81,6 +83,8 @@ pub use self::{
     write_once::WriteOnce,
 };
 
+#[cfg(feature = "sql")]
+pub use self::tables::LakeTables;
 #[cfg(feature = "store")]
 pub use self::{pipeline::build_on, stores::embedded::store as embedded_store};
 

@@ -3,6 +3,7 @@
 //! One binary, because linking it takes longer than running it.
 
 mod bench;
+mod catalog;
 mod chaos;
 mod cli;
 mod golden;
