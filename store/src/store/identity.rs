@@ -37,14 +37,18 @@ pub async fn claim(dir: &Path, place: &Storage, manifest: &Manifest, clock: &dyn
         Some(own) => own,
         None => make(dir, clock)?,
     };
-    // Somebody may have been faster.
-    if place.put_new(MARK, own).await? { Ok(()) } else { Err(foreign()) }
+    if place.put_new(MARK, own.clone()).await? {
+        return Ok(());
+    }
+    // Somebody was faster; or it was this store, and the answer was lost.
+    if place.get(MARK).await?.is_some_and(|mark| mark == own) { Ok(()) } else { Err(foreign()) }
 }
 
 fn own(dir: &Path) -> Result<Option<Bytes>> {
     let path = dir.join(NAME);
     match std::fs::read(&path) {
-        Ok(name) => Ok(Some(name.into())),
+        // An empty one is of a store that was killed while it named itself.
+        Ok(name) => Ok(Some(Bytes::from(name)).filter(|name| !name.is_empty())),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).at(&path),
     }
