@@ -49,6 +49,6 @@ pub use self::{
     error::{Error, Result},
     options::{DEFAULT_PORT, ViewOptions},
     question::{Question, Span},
-    server::Server,
+    server::{Beside, Server},
     view::View,
 };

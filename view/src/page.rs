@@ -5,7 +5,9 @@ use std::{borrow::Cow, path::Path};
 use crate::error::{Error, Result};
 
 /// The page itself.
-pub const INDEX: &str = "index.html";
+const INDEX: &str = "index.html";
+/// Where it has links to other pages, if there are any.
+const PAGES: &str = "<!-- pages -->";
 
 /// A file's name and its text.
 type File = (&'static str, &'static str);
@@ -38,6 +40,21 @@ const FILES: [File; 21] = files![
     "lateness.js",
     "pipeline.js",
 ];
+
+/// The page, with links to the pages beside it: titles and paths.
+///
+/// # Errors
+/// As [`file`].
+pub fn index(dir: Option<&Path>, pages: &[(&str, &str)]) -> Result<(&'static str, Cow<'static, str>)> {
+    let (kind, text) = file(INDEX, dir)?;
+    if pages.is_empty() {
+        return Ok((kind, text));
+    }
+    let links: String = pages.iter().map(|(title, path)| format!("<a href=\"{path}\">{title}</a>")).collect();
+    let here = "<a href=\"/\" aria-current=\"page\">Now</a>";
+    let nav = format!("<nav class=\"pages\" aria-label=\"Pages\">{here}{links}</nav>");
+    Ok((kind, text.replace(PAGES, &nav).into()))
+}
 
 /// What a file is and what is in it; read from `dir` when there is one.
 ///

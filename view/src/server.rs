@@ -24,6 +24,18 @@ use crate::{
 /// How long requests that are on their way when the server ends may take.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// A page of somebody else's, beside the view: it is linked to, and answered by the view's server as the view's own are, with
+/// the same guard and the same policy.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// What the link to it says.
+    pub title: String,
+    /// Where it is: `/insights`.
+    pub path: String,
+    /// All that it answers, at paths of its own and without a fallback.
+    pub router: Router,
+}
+
 /// A view that listens.
 #[derive(Debug)]
 pub struct Server {
@@ -75,14 +87,16 @@ impl Server {
 }
 
 fn router(view: View) -> Router {
-    Router::new()
+    let own = Router::new()
         .route("/", get(index))
         .route("/page/{file}", get(file))
         .route("/api/{panel}", get(panel))
         .fallback(nothing)
         .method_not_allowed_fallback(only_get)
-        .layer(middleware::from_fn_with_state(view.clone(), guarded))
-        .with_state(view)
+        .with_state(view.clone());
+    let all = view.beside().iter().fold(own, |all, beside| all.merge(beside.router.clone()));
+    // Around all of it: nobody's page is answered without the guard.
+    all.layer(middleware::from_fn_with_state(view, guarded))
 }
 
 async fn guarded(State(view): State<View>, request: Request, next: Next) -> Response {
@@ -112,7 +126,11 @@ async fn panel(
 }
 
 async fn index(State(view): State<View>) -> Response {
-    served(&view, page::INDEX)
+    let links: Vec<_> = view.beside().iter().map(|beside| (&*beside.title, &*beside.path)).collect();
+    match page::index(view.options().page.as_deref(), &links) {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text).into_response(),
+        Err(e) => answer(Err(e)).into_response(),
+    }
 }
 
 async fn file(State(view): State<View>, Path(file): Path<String>) -> Response {

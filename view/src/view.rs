@@ -18,7 +18,7 @@ use crate::{
     readings::Readings,
     rest::Rest,
     rows::{Rows, first},
-    server::Server,
+    server::{Beside, Server},
 };
 
 /// Queries that run at a time: the job beside them has the same processors.
@@ -35,6 +35,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     options: ViewOptions,
     rest: Option<Rest>,
+    beside: Vec<Beside>,
     answers: Answers,
     permits: Semaphore,
     known: Mutex<Option<Known>>,
@@ -69,6 +70,11 @@ struct Dated<T> {
 impl View {
     /// A view over what `queries` reads, at the time that `clock` shows.
     pub fn new(queries: Queries, clock: Arc<dyn Clock>, options: ViewOptions) -> Self {
+        View::with_pages(queries, clock, options, Vec::new())
+    }
+
+    /// The same with other pages beside it, in the same server and behind the same guard.
+    pub fn with_pages(queries: Queries, clock: Arc<dyn Clock>, options: ViewOptions, beside: Vec<Beside>) -> Self {
         let rest = options.rest.as_deref().map(Rest::new);
         let answers = Answers::new(clock.clone(), options.fresh_for);
         let inner = Inner {
@@ -76,6 +82,7 @@ impl View {
             clock,
             options,
             rest,
+            beside,
             answers,
             permits: Semaphore::new(AT_A_TIME),
             known: Mutex::default(),
@@ -95,6 +102,11 @@ impl View {
     /// The options.
     pub fn options(&self) -> &ViewOptions {
         &self.inner.options
+    }
+
+    /// The pages beside it.
+    pub(crate) fn beside(&self) -> &[Beside] {
+        &self.inner.beside
     }
 
     /// The statements that a question's panel runs now, with what each is for: for whoever wants to run or explain them by

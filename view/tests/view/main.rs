@@ -1,5 +1,6 @@
 //! The view over a store of known readings, asked as a browser asks it.
 
+mod beside;
 mod book;
 mod guard;
 mod job;
