@@ -1,16 +1,11 @@
 //! JSON lines as a part file format, plain or gzip.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-    marker::PhantomData,
-};
+use std::{fs::File, io, marker::PhantomData};
 
-use flate2::{Compression, write::GzEncoder};
 use hurtig_engine::record::Record;
 use serde::Serialize;
 
-use crate::connectors::part_files::{PartFormat, Refusal, Stored};
+use crate::connectors::part_files::{LineFile, PartFormat, Refusal, Stored};
 
 /// Lines are appended when there are this many bytes of them.
 const CHUNK: usize = 256 << 10;
@@ -36,42 +31,9 @@ pub struct JsonChunk {
     rows: usize,
 }
 
-/// A file of lines that is being written.
-#[derive(Debug)]
-pub struct JsonFile {
-    encoder: Encoder,
-    /// Bytes of a plain file.
-    written: u64,
-}
-
-#[derive(Debug)]
-enum Encoder {
-    Plain(File),
-    Gzip(Box<GzEncoder<Counted>>),
-}
-
-/// Counts what reaches the file.
-#[derive(Debug)]
-struct Counted {
-    file: File,
-    written: u64,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
-        self.written += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 impl<T: Serialize + 'static> PartFormat<T> for JsonFormat<T> {
     type Chunk = JsonChunk;
-    type File = JsonFile;
+    type File = LineFile;
 
     fn extension(&self) -> &str {
         if self.gzip { "jsonl.gz" } else { "jsonl" }
@@ -118,40 +80,31 @@ impl<T: Serialize + 'static> PartFormat<T> for JsonFormat<T> {
         chunk.lines.len() >= CHUNK
     }
 
-    fn create(&self, file: File) -> io::Result<JsonFile> {
-        let encoder = if self.gzip {
-            Encoder::Gzip(Box::new(GzEncoder::new(Counted { file, written: 0 }, Compression::new(4))))
-        } else {
-            Encoder::Plain(file)
-        };
-        Ok(JsonFile { encoder, written: 0 })
+    fn create(&self, file: File) -> io::Result<LineFile> {
+        Ok(LineFile::new(file, self.gzip, 0))
     }
 
-    fn append(&self, file: &mut JsonFile, chunk: &mut JsonChunk) -> io::Result<Stored> {
-        match &mut file.encoder {
-            Encoder::Plain(f) => {
-                f.write_all(&chunk.lines)?;
-                file.written += chunk.lines.len() as u64;
-            }
-            Encoder::Gzip(f) => {
-                f.write_all(&chunk.lines)?;
-                file.written = f.get_ref().written;
-            }
-        }
+    fn append(&self, file: &mut LineFile, chunk: &mut JsonChunk) -> io::Result<Stored> {
+        file.append(&chunk.lines)?;
         let stored = Stored { written: chunk.rows as u64, refused: Vec::new() };
         chunk.lines.clear();
         chunk.rows = 0;
         Ok(stored)
     }
 
-    fn written(&self, file: &JsonFile) -> u64 {
-        file.written
+    fn written(&self, file: &LineFile) -> u64 {
+        file.written()
     }
 
-    fn finish(&self, file: JsonFile) -> io::Result<File> {
-        match file.encoder {
-            Encoder::Plain(f) => Ok(f),
-            Encoder::Gzip(f) => Ok(f.finish()?.file),
-        }
+    fn finish(&self, file: LineFile) -> io::Result<File> {
+        file.finish()
+    }
+
+    fn resumes(&self) -> bool {
+        true
+    }
+
+    fn resume(&self, file: File, written: u64) -> io::Result<LineFile> {
+        Ok(LineFile::new(file, self.gzip, written))
     }
 }

@@ -34,5 +34,5 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-pub use format::{JsonChunk, JsonFile, JsonFormat};
+pub use format::{JsonChunk, JsonFormat};
 pub use sink::JsonFilesSink;

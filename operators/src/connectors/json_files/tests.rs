@@ -176,27 +176,35 @@ fn orphans_of_this_sink_go_and_nobody_elses() {
 }
 
 #[test]
-fn few_files_are_open_and_every_record_is_somewhere() {
+fn few_files_are_open_and_every_partition_has_one() {
     let dir = tempfile::tempdir().expect("dir");
-    let options = PartOptions { max_open_files: 4, max_in_flight: 2, ..PartOptions::default() };
-    let sink = by_day(dir.path()).options(options);
-    let mut harness = SinkHarness::start(&sink, "1").expect("started");
-    // Two days are always in use, the others come and go.
-    for n in 0..2_000_u64 {
-        let day = if n % 2 == 0 { n % 4 / 2 } else { 2 + n / 2 % 50 };
-        harness.write(event(n, day as i64 * DAY)).expect("written");
-        assert!(harness.writer.open_files() <= 4);
-        assert!(harness.writer.closing_files() <= 2 * 2 + 1, "one more than what makes it say that it is not ready");
+    for gzip in [false, true] {
+        let root = dir.path().join(gzip.to_string());
+        let bounds =
+            PartOptions { max_open_files: 4, max_in_flight: 2, max_buffered_bytes: 2_000, ..Default::default() };
+        let mut sink = by_day(&root).options(bounds);
+        if gzip {
+            sink = sink.gzip();
+        }
+        let mut harness = SinkHarness::start(&sink, "1").expect("started");
+        // Two days are always in use, the others come and go.
+        for n in 0..2_000_u64 {
+            let day = if n % 2 == 0 { n % 4 / 2 } else { 2 + n / 2 % 50 };
+            harness.write(event(n, day as i64 * DAY)).expect("written");
+            assert!(harness.writer.open_handles() <= 4);
+            assert!(harness.writer.buffered_bytes() < 2_000 + 50);
+        }
+        assert_eq!(harness.writer.open_files(), 52);
+        let committables = harness.flush().expect("flushed");
+        harness.commit(&committables).expect("committed");
+        assert_eq!(all(&root), (0..2_000).collect::<Vec<_>>());
+        assert_eq!(content(&root).len(), 52);
+        let files = committables.iter().map(|c| PendingFile::from_bytes(c).expect("a pending file"));
+        let rows: Vec<u64> = files.map(|f| f.rows).collect();
+        assert_eq!((rows.len(), rows.iter().sum()), (52, 2_000_u64), "parked files are gone on with");
+        assert_eq!(harness.writer.open_handles(), 0);
+        assert!(harness.books.balance());
     }
-    let committables = harness.flush().expect("flushed");
-    harness.commit(&committables).expect("committed");
-    assert_eq!(all(dir.path()), (0..2_000).collect::<Vec<_>>());
-    let files: Vec<_> = committables.iter().map(|c| PendingFile::from_bytes(c).expect("a pending file")).collect();
-    let in_use = files.iter().filter(|f| f.partition.ends_with("day=01") && f.partition.contains("month=01")).count();
-    assert_eq!(in_use, 1, "what is in use stays open");
-    assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), 2_000);
-    assert!(files.len() > 1_000, "the others are closed each time");
-    assert!(harness.books.balance());
 }
 
 #[test]

@@ -44,6 +44,20 @@ pub trait PartFormat<T>: Send + Sync + 'static {
 
     /// Ends the file.
     fn finish(&self, file: Self::File) -> io::Result<File>;
+
+    /// Whether a file that was ended can be gone on with. Then a partition has one file, however
+    /// many partitions there are: when too many files are open, one is ended and closed after each
+    /// chunk, and opened again for the next.
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    /// Goes on with a file that was ended; it is open at its end. `written`: what
+    /// [`written`](Self::written) said before it was ended.
+    fn resume(&self, file: File, written: u64) -> io::Result<Self::File> {
+        let _ = (file, written);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// A record that a format cannot write.

@@ -4,7 +4,13 @@
 //! files on the pool; at a barrier all files are closed and fsynced, and handed over as
 //! committables; when the checkpoint is complete, the [`PartCommitter`] renames them. A format
 //! ([`PartFormat`]) says how records become chunks and chunks become bytes:
-//! [`json_files`](super::json_files) has JSON lines, `hurtig-lake` has Parquet.
+//! [`json_files`](super::json_files) has JSON lines, `hurtig-firehose` lines as received,
+//! `hurtig-lake` Parquet.
+//!
+//! Memory and open files are bounded whatever the number of partitions ([`PartOptions`]): when
+//! memory is short, the partitions with the most records in it are written; a file of lines that
+//! cannot stay open is parked, closed and opened again for its next chunk, so that a partition has
+//! one file per checkpoint all the same.
 //!
 //! ```text
 //! lake/year=2024/month=07/part-lake.5e1f0a-0-1.2-7.jsonl            committed
@@ -26,6 +32,7 @@
 mod committer;
 mod directories;
 mod format;
+mod line_file;
 mod part;
 mod partition;
 mod pending;
@@ -35,7 +42,8 @@ mod writer;
 
 pub use committer::PartCommitter;
 pub use format::{PartFormat, Refusal, Stored};
-pub use partition::{EventTimePartition, PartitionBy};
+pub use line_file::LineFile;
+pub use partition::{EventTimePartition, PartitionBy, check_path};
 pub use pending::{FileToken, PendingFile};
 pub use rolling::{PartOptions, RollingPolicy};
 pub use writer::PartWriter;

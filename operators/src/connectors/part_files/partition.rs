@@ -25,6 +25,16 @@ impl EventTimePartition {
         Ok(self.span(timestamp)?.path)
     }
 
+    /// The columns that a partition's directory names, from the outermost on.
+    pub fn columns(self) -> &'static [&'static str] {
+        match self {
+            EventTimePartition::Hour => &["year", "month", "day", "hour"],
+            EventTimePartition::Day => &["year", "month", "day"],
+            EventTimePartition::Month => &["year", "month"],
+            EventTimePartition::None => &[],
+        }
+    }
+
     /// The partition around `timestamp`.
     fn span(self, timestamp: i64) -> Result<Span, String> {
         if timestamp == NO_TIMESTAMP {
@@ -71,6 +81,8 @@ pub(super) struct Span {
 
 type TimeOf<T> = Arc<dyn Fn(&T) -> i64 + Send + Sync>;
 type PathOf<T> = Arc<dyn Fn(&T) -> String + Send + Sync>;
+type NameOf<T> = Arc<dyn for<'a> Fn(&'a T) -> &'a str + Send + Sync>;
+type PlaceOf<T> = Arc<dyn Fn(&T, u64) -> Result<String, String> + Send + Sync>;
 
 /// How a sink's records are spread over directories.
 pub enum PartitionBy<T> {
@@ -80,6 +92,14 @@ pub enum PartitionBy<T> {
     EventTime(Option<TimeOf<T>>, EventTimePartition),
     /// By a path such as `region=r-07`; `..` is refused.
     Custom(PathOf<T>),
+    /// By a name that is in the record; the path is asked for once per file.
+    Named {
+        /// Records of one name go to one file.
+        name: NameOf<T>,
+        /// Where the file of a record's name is to be, or why it cannot be anywhere. Asked for its
+        /// first record, with the file's number in this writer.
+        path: PlaceOf<T>,
+    },
 }
 
 impl<T> Clone for PartitionBy<T> {
@@ -88,6 +108,7 @@ impl<T> Clone for PartitionBy<T> {
             PartitionBy::Nothing => PartitionBy::Nothing,
             PartitionBy::EventTime(of, unit) => PartitionBy::EventTime(of.clone(), *unit),
             PartitionBy::Custom(f) => PartitionBy::Custom(f.clone()),
+            PartitionBy::Named { name, path } => PartitionBy::Named { name: name.clone(), path: path.clone() },
         }
     }
 }
@@ -98,6 +119,7 @@ impl<T> fmt::Debug for PartitionBy<T> {
             PartitionBy::Nothing => f.write_str("Nothing"),
             PartitionBy::EventTime(_, unit) => write!(f, "EventTime({unit:?})"),
             PartitionBy::Custom(_) => f.write_str("Custom"),
+            PartitionBy::Named { .. } => f.write_str("Named"),
         }
     }
 }
@@ -119,13 +141,31 @@ impl<T> PartitionBy<T> {
         PartitionBy::Custom(Arc::new(path))
     }
 
+    /// By a name in the record, with a path that is made once per file: it may depend on the
+    /// file's first record, and on its number.
+    pub fn named(
+        name: impl for<'a> Fn(&'a T) -> &'a str + Send + Sync + 'static,
+        path: impl Fn(&T, u64) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        PartitionBy::Named { name: Arc::new(name), path: Arc::new(path) }
+    }
+
     /// Where `record` belongs.
     #[inline]
-    pub(super) fn place(&self, record: &Record<T>) -> Place {
+    pub(super) fn place<'a>(&self, record: &'a Record<T>) -> Place<'a> {
         match self {
             PartitionBy::Nothing | PartitionBy::EventTime(_, EventTimePartition::None) => Place::Root,
             PartitionBy::EventTime(of, _) => Place::Time(of.as_ref().map_or(record.timestamp, |f| f(&record.value))),
             PartitionBy::Custom(f) => Place::Path(f(&record.value)),
+            PartitionBy::Named { name, .. } => Place::Name(name(&record.value)),
+        }
+    }
+
+    /// The path of a [`Place::Name`], for the writer's file `number`.
+    pub(super) fn path(&self, record: &Record<T>, number: u64) -> Result<String, String> {
+        match self {
+            PartitionBy::Named { path, .. } => path(&record.value, number),
+            _ => Err("there are no partitions by name".into()),
         }
     }
 
@@ -139,10 +179,11 @@ impl<T> PartitionBy<T> {
 }
 
 /// Where a record belongs, as cheaply as it can be said.
-pub(super) enum Place {
+pub(super) enum Place<'a> {
     Root,
     Time(i64),
     Path(String),
+    Name(&'a str),
 }
 
 /// What file systems allow in one part of a path …
@@ -152,7 +193,7 @@ const MAX_PATH: usize = 2048;
 
 /// Refuses paths that lead out of the sink's directory, to where its files are not seen, or that
 /// no file system takes.
-pub(super) fn check_path(path: &str) -> Result<(), String> {
+pub fn check_path(path: &str) -> Result<(), String> {
     if path.len() > MAX_PATH || path.split('/').any(|part| part.len() > MAX_NAME) {
         let begin = &path[..path.floor_char_boundary(80)];
         return Err(format!(

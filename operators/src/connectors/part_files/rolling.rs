@@ -23,8 +23,10 @@ impl Default for RollingPolicy {
 pub struct PartOptions {
     /// When files are closed.
     pub rolling: RollingPolicy,
-    /// How many files may be open. One more: the one that was not used for longest is closed,
-    /// and its partition gets a new file when it is needed again.
+    /// How many files may be open. When there are more partitions, a format that can go on with a
+    /// file it has ended (lines can, [`PartFormat::resumes`](super::PartFormat::resumes)) opens the
+    /// others for each chunk, and a partition has one file. For any other, the file that was not
+    /// used for longest is closed, and its partition gets a new one when it is needed again.
     pub max_open_files: usize,
     /// How many bytes may wait in memory, over all open files.
     pub max_buffered_bytes: usize,

@@ -12,14 +12,18 @@ use super::{format::PartFormat, part::Part, partition::Place};
 pub(super) enum Key {
     Root,
     Time(i64),
-    Path(String),
+    /// By a path, or by a name that stands for one.
+    Name(String),
 }
 
 /// Open parts, each in its slot.
 pub(super) struct Slots<T: 'static, F: PartFormat<T>> {
     slots: Vec<Option<Slot<T, F>>>,
     free: Vec<usize>,
+    /// The partitions without a name …
     by_key: HashMap<Key, usize>,
+    /// … and those with one, which are looked up without a copy of it.
+    by_name: HashMap<String, usize>,
     /// The slot of the last record, and the times that belong to it.
     current: Option<(usize, Range<i64>)>,
     /// Changes of partition so far.
@@ -35,29 +39,47 @@ struct Slot<T: 'static, F: PartFormat<T>> {
 
 impl<T: 'static, F: PartFormat<T>> Slots<T, F> {
     pub fn new() -> Self {
-        Slots { slots: Vec::new(), free: Vec::new(), by_key: HashMap::new(), current: None, turn: 0 }
+        Slots {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashMap::new(),
+            by_name: HashMap::new(),
+            current: None,
+            turn: 0,
+        }
     }
 
     /// How many parts are open.
     pub fn len(&self) -> usize {
-        self.by_key.len()
+        self.by_key.len() + self.by_name.len()
     }
 
     /// The last record's slot, if `place` is the same again.
     #[inline]
-    pub fn same(&self, place: &Place) -> Option<usize> {
+    pub fn same(&self, place: &Place<'_>) -> Option<usize> {
         let (slot, times) = self.current.as_ref()?;
         let same = match place {
             Place::Root => true,
             Place::Time(t) => times.contains(t),
-            Place::Path(path) => self.part(*slot).is_some_and(|p| p.pending.partition == *path),
+            Place::Path(path) => self.is_named(*slot, path),
+            Place::Name(name) => self.is_named(*slot, name),
         };
         same.then_some(*slot)
     }
 
-    /// The slot of a partition.
+    #[inline]
+    fn is_named(&self, slot: usize, name: &str) -> bool {
+        matches!(self.slots.get(slot), Some(Some(Slot { key: Key::Name(n), .. })) if n == name)
+    }
+
+    /// The slot of a partition without a name.
     pub fn of(&self, key: &Key) -> Option<usize> {
         self.by_key.get(key).copied()
+    }
+
+    /// The slot of a partition with a name.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
     }
 
     /// Makes `slot` the current one: for all of these `times`, if it is a partition in time.
@@ -75,7 +97,10 @@ impl<T: 'static, F: PartFormat<T>> Slots<T, F> {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        self.by_key.insert(key.clone(), slot);
+        match &key {
+            Key::Name(name) => self.by_name.insert(name.clone(), slot),
+            key => self.by_key.insert(key.clone(), slot),
+        };
         self.slots[slot] = Some(Slot { key, part, last_used: self.turn });
         slot
     }
@@ -83,7 +108,10 @@ impl<T: 'static, F: PartFormat<T>> Slots<T, F> {
     /// Takes a part out.
     pub fn take(&mut self, slot: usize) -> Option<Part<T, F>> {
         let taken = self.slots.get_mut(slot)?.take()?;
-        self.by_key.remove(&taken.key);
+        match &taken.key {
+            Key::Name(name) => self.by_name.remove(name),
+            key => self.by_key.remove(key),
+        };
         self.free.push(slot);
         if self.current.as_ref().is_some_and(|(s, _)| *s == slot) {
             self.current = None;

@@ -20,7 +20,7 @@ use hurtig_engine::{
 use super::{
     directories::Directories,
     format::{PartFormat, Stored},
-    part::{Failure, Part},
+    part::{Failure, Part, Then},
     partition::{PartitionBy, Place, check_path},
     pending::{FileToken, PendingFile},
     rolling::PartOptions,
@@ -38,6 +38,16 @@ pub struct PartWriter<T: 'static, F: PartFormat<T>> {
     /// Files so far: the number in their names.
     files: u64,
     slots: Slots<T, F>,
+    /// Slots whose part is with the pool.
+    away: Vec<usize>,
+    /// Slots that had a full chunk when they were put here.
+    full: Vec<usize>,
+    /// Slots to empty when memory is short, the largest last.
+    largest: Vec<usize>,
+    /// Files that stay open between chunks.
+    open: usize,
+    /// No open part had its first record before.
+    first_opened: Option<i64>,
     /// Parts that are to be finished, and are here.
     closing: VecDeque<Part<T, F>>,
     /// Parts that are to be finished, and are with the pool: for the last time, or with a chunk.
@@ -82,6 +92,11 @@ impl<T: 'static, F: PartFormat<T>> PartWriter<T, F> {
             token,
             files: 0,
             slots: Slots::new(),
+            away: Vec::new(),
+            full: Vec::new(),
+            largest: Vec::new(),
+            open: 0,
+            first_opened: None,
             closing: VecDeque::new(),
             finishing: Vec::new(),
             spare: Vec::new(),
@@ -94,9 +109,14 @@ impl<T: 'static, F: PartFormat<T>> PartWriter<T, F> {
         })
     }
 
-    /// How many files are open.
+    /// How many files take records.
     pub fn open_files(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many files stay open between chunks; beside them, a chunk with the pool may have its own.
+    pub fn open_handles(&self) -> usize {
+        self.open
     }
 
     /// How many files take no more records, and are not durable yet.
@@ -115,46 +135,63 @@ impl<T: 'static, F: PartFormat<T>> PartWriter<T, F> {
         let place = self.partition_by.place(record);
         match self.slots.same(&place) {
             Some(slot) => Ok(slot),
-            None => self.change_partition(place, now),
+            None => self.change_partition(place, record, now),
         }
     }
 
-    fn change_partition(&mut self, place: Place, now: i64) -> Result<usize, String> {
-        // An empty range: the next record's path is looked up again.
-        let (key, path, times) = match place {
-            Place::Root => (Key::Root, String::new(), 0..0),
+    fn change_partition(&mut self, place: Place<'_>, record: &Record<T>, now: i64) -> Result<usize, String> {
+        // An empty range: the next record's name is looked up again.
+        let (slot, times) = match place {
+            Place::Root => (self.slot_of(Key::Root, String::new, now)?, 0..0),
             Place::Time(t) => {
                 let span = self.partition_by.span(t)?;
-                (Key::Time(span.start), span.path, span.start..span.end)
+                (self.slot_of(Key::Time(span.start), || span.path, now)?, span.start..span.end)
             }
-            Place::Path(path) => (Key::Path(path.clone()), path, 0..0),
-        };
-        let slot = match self.slots.of(&key) {
-            Some(slot) => slot,
-            None => {
-                check_path(&path)?;
-                self.open(key, path, now)
-            }
+            Place::Path(path) => match self.slots.named(&path) {
+                Some(slot) => (slot, 0..0),
+                None => (self.open(Key::Name(path.clone()), path, now)?, 0..0),
+            },
+            Place::Name(name) => match self.slots.named(name) {
+                Some(slot) => (slot, 0..0),
+                None => {
+                    let path = self.partition_by.path(record, self.files)?;
+                    (self.open(Key::Name(name.to_owned()), path, now)?, 0..0)
+                }
+            },
         };
         self.slots.turn_to(slot, times);
         Ok(slot)
     }
 
-    fn open(&mut self, key: Key, partition: String, now: i64) -> usize {
-        while self.slots.len() >= self.options.max_open_files.max(1) {
+    /// The slot of a partition without a name.
+    fn slot_of(&mut self, key: Key, path: impl FnOnce() -> String, now: i64) -> Result<usize, String> {
+        match self.slots.of(&key) {
+            Some(slot) => Ok(slot),
+            None => self.open(key, path(), now),
+        }
+    }
+
+    fn open(&mut self, key: Key, partition: String, now: i64) -> Result<usize, String> {
+        check_path(&partition)?;
+        let resumes = self.format.resumes();
+        while !resumes && self.slots.len() >= self.options.max_open_files.max(1) {
             let Some(oldest) = self.slots.oldest() else { break };
             self.close(oldest);
         }
         let name = self.token.name(self.ctx.subtask, &self.ctx.attempt, self.files, self.format.extension());
         self.files += 1;
+        self.first_opened = Some(self.first_opened.map_or(now, |first| first.min(now)));
         let pending = PendingFile { partition, name, bytes: 0, rows: 0 };
-        let chunk = self.spare_chunk();
-        self.slots.insert(key, Part::new(pending, chunk, now))
+        // Spare chunks have memory of their own: not more of them than of open files.
+        let chunk =
+            if self.slots.len() < self.options.max_open_files { self.spare_chunk() } else { self.format.chunk() };
+        Ok(self.slots.insert(key, Part::new(pending, chunk, now)))
     }
 
     /// Takes a part out of use, to be finished.
     fn close(&mut self, slot: usize) {
         let Some(part) = self.slots.take(slot) else { return };
+        self.away.retain(|away| *away != slot);
         if part.is_new() && self.format.rows(&part.chunk) == 0 {
             // Its first records were refused: there is no file.
             self.spare.push(part.chunk);
@@ -178,9 +215,14 @@ impl<T: 'static, F: PartFormat<T>> PartWriter<T, F> {
 
     /// Takes back what the pool is done with, and gives it what there is to do.
     fn pump(&mut self, ctx: &mut SinkContext<'_>) -> Result<()> {
-        for slot in self.slots.all() {
-            let Some(part) = self.slots.part_mut(slot) else { continue };
-            let Some(done) = part.poll().map_err(|f| failed(&self.ctx.name, &self.root, f))? else { continue };
+        let mut i = 0;
+        while let Some(&slot) = self.away.get(i) {
+            let Some(part) = self.slots.part_mut(slot) else { break };
+            let Some(done) = part.poll().map_err(|f| failed(&self.ctx.name, &self.root, f))? else {
+                i += 1;
+                continue;
+            };
+            self.away.swap_remove(i);
             let roll = part.written >= self.options.rolling.max_bytes;
             let sent = std::mem::take(&mut part.sent);
             self.take_back(done.chunk, sent, done.stored, ctx);
@@ -197,6 +239,7 @@ impl<T: 'static, F: PartFormat<T>> PartWriter<T, F> {
             let sent = std::mem::take(&mut part.sent);
             let part = self.finishing.swap_remove(i);
             if done.finished {
+                self.open -= usize::from(part.open);
                 self.file_finished(part.pending)?;
             } else {
                 self.closing.push_front(part);
@@ -214,41 +257,70 @@ impl<T: 'static, F: PartFormat<T>> PartWriter<T, F> {
             && let Some(mut part) = self.closing.pop_front()
         {
             let spare = self.spare_chunk();
-            part.send(&self.root, &self.format, &self.ctx.pool, spare, true);
+            part.send(&self.root, &self.format, &self.ctx.pool, spare, Then::Finish);
             self.in_flight += 1;
             self.finishing.push(part);
         }
-        let mut waiting = false;
-        for slot in self.slots.all() {
-            let Some(part) = self.slots.part(slot) else { continue };
-            let full = self.format.is_full(&part.chunk) || part.counted as u64 >= self.options.rolling.max_bytes;
+        let mut i = 0;
+        while let Some(&slot) = self.full.get(i) {
+            // Its part may be another by now, or have been sent for want of memory.
+            let full = self.slots.part(slot).is_some_and(|p| self.is_full(p));
             if full && !(self.has_room() && self.send_slot(slot)) {
-                waiting = true;
+                i += 1;
+                continue;
+            }
+            self.full.swap_remove(i);
+            if let Some(part) = self.slots.part_mut(slot) {
+                part.queued = false;
             }
         }
         while self.buffered > self.options.max_buffered_bytes && self.has_room() {
-            let here = self.slots.parts().filter(|(_, p)| !p.is_away() && p.counted > 0);
-            let Some((largest, _)) = here.max_by_key(|(_, p)| p.counted) else { break };
-            self.send_slot(largest);
+            if self.largest.is_empty() {
+                self.find_largest();
+            }
+            let Some(slot) = self.largest.pop() else { break };
+            if self.slots.part(slot).is_some_and(|p| p.counted > 0) {
+                self.send_slot(slot);
+            }
         }
         // A few files may be closing while work goes on, so that it need not stop for each.
         let closing = self.closing_files() > 2 * self.options.max_in_flight.max(1);
-        self.blocked = waiting || closing || self.buffered > self.options.max_buffered_bytes;
+        self.blocked = !self.full.is_empty() || closing || self.buffered > self.options.max_buffered_bytes;
+    }
+
+    #[inline]
+    fn is_full(&self, part: &Part<T, F>) -> bool {
+        self.format.is_full(&part.chunk) || part.counted as u64 >= self.options.rolling.max_bytes
+    }
+
+    /// The largest chunks that together are half of what may be in memory, so that not all
+    /// partitions are looked at for each.
+    fn find_largest(&mut self) {
+        let here = self.slots.parts().filter(|(_, p)| !p.is_away() && p.counted > 0);
+        let mut sizes: Vec<_> = here.map(|(slot, p)| (p.counted, slot)).collect();
+        sizes.sort_unstable();
+        let mut bytes = 0;
+        let enough = sizes.iter().rposition(|(size, _)| {
+            bytes += size;
+            bytes >= self.options.max_buffered_bytes / 2
+        });
+        self.largest.extend(sizes[enough.unwrap_or(0)..].iter().map(|(_, slot)| *slot));
     }
 
     fn send_slot(&mut self, slot: usize) -> bool {
-        let spare = self.spare_chunk();
-        match self.slots.part_mut(slot) {
-            Some(part) if !part.is_away() => {
-                part.send(&self.root, &self.format, &self.ctx.pool, spare, false);
-                self.in_flight += 1;
-                true
-            }
-            _ => {
-                self.spare.push(spare);
-                false
-            }
+        let Some(part) = self.slots.part(slot).filter(|p| !p.is_away()) else { return false };
+        let keep = part.open || !self.format.resumes() || self.open < self.options.max_open_files.max(1);
+        // A partition that has no file open gets no chunk with memory of its own either.
+        let spare = if keep { self.spare_chunk() } else { self.format.chunk() };
+        let Some(part) = self.slots.part_mut(slot) else { return false };
+        if keep && !std::mem::replace(&mut part.open, true) {
+            self.open += 1;
         }
+        let then = if keep { Then::Keep } else { Then::Park };
+        part.send(&self.root, &self.format, &self.ctx.pool, spare, then);
+        self.in_flight += 1;
+        self.away.push(slot);
+        true
     }
 
     fn take_back(&mut self, chunk: F::Chunk, bytes: usize, stored: Stored, ctx: &mut SinkContext<'_>) {
@@ -292,6 +364,9 @@ impl<T: 'static, F: PartFormat<T>> SinkWriter<T> for PartWriter<T, F> {
                 self.buffered += bytes - part.counted;
                 part.counted = bytes;
                 let full = self.format.is_full(&part.chunk) || bytes as u64 >= self.options.rolling.max_bytes;
+                if full && !std::mem::replace(&mut part.queued, true) {
+                    self.full.push(slot);
+                }
                 // Who goes on writing to a writer that is not ready should not make it work more.
                 if !self.blocked && (full || self.buffered > self.options.max_buffered_bytes) {
                     self.pump(ctx)?;
@@ -316,6 +391,9 @@ impl<T: 'static, F: PartFormat<T>> SinkWriter<T> for PartWriter<T, F> {
             for slot in self.slots.all() {
                 self.close(slot);
             }
+            self.full.clear();
+            self.largest.clear();
+            self.first_opened = None;
         }
         self.pump(ctx)?;
         if self.closing_files() > 0 {
@@ -341,13 +419,13 @@ impl<T: 'static, F: PartFormat<T>> SinkWriter<T> for PartWriter<T, F> {
                     self.close(slot);
                 }
             }
+            self.first_opened = self.slots.parts().map(|(_, p)| p.opened_at).min();
         }
         self.pump(ctx)
     }
 
     fn next_wakeup(&self) -> Option<i64> {
-        let interval = millis(self.options.rolling.interval?);
-        self.slots.parts().map(|(_, p)| p.opened_at.saturating_add(interval)).min()
+        Some(self.first_opened?.saturating_add(millis(self.options.rolling.interval?)))
     }
 }
 
