@@ -3,7 +3,7 @@
 # the one version named here.
 #
 #   scripts/servers.sh install         installs what is missing, says nothing if all is there
-#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack, python, javascript, influxdb,
+#   scripts/servers.sh where NAME      prints where kinesis, kafka, registry, ministack, python, readers, javascript, influxdb,
 #                                      questdb, grafana, prometheus or browser is; fails if nowhere
 #   scripts/servers.sh run COMMAND...  installs, then runs COMMAND with an S3 server beside it
 #
@@ -21,6 +21,10 @@ apicurio=2.6.13.Final
 ministack=1.5.33
 kinesis_agg=1.2.3
 boto3=1.44.8
+duckdb=2.0.1
+pyarrow=26.0.1
+deltalake=1.6.6
+psycopg=3.3.9
 timestream_js=3.1138.0
 influxdb=1.6.7
 questdb=9.1.0
@@ -38,13 +42,14 @@ directory() { # NAME
         registry) echo "$cache/apicurio-$apicurio" ;;
         ministack) echo "$cache/ministack-$ministack" ;;
         python) echo "$cache/python-$kinesis_agg-$boto3" ;;
+        readers) echo "$cache/readers-$duckdb-$pyarrow-$deltalake-$psycopg" ;;
         javascript) echo "$cache/javascript-$timestream_js" ;;
         influxdb) echo "$cache/influxdb-$influxdb" ;;
         questdb) echo "$cache/questdb-$questdb" ;;
         grafana) echo "$cache/grafana-$grafana_schema-$typescript-$node_types" ;;
         prometheus) echo "$cache/prometheus-$prometheus" ;;
         browser) echo "$cache/browser-$axe" ;;
-        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, javascript, influxdb, questdb, grafana, prometheus or browser" ;;
+        *) die "there is no server '$1': kinesis, kafka, registry, ministack, python, readers, javascript, influxdb, questdb, grafana, prometheus or browser" ;;
     esac
 }
 
@@ -108,6 +113,12 @@ install_ministack() { # DIR
 install_python() { # DIR
     has_python || install_packages "Python with venv is" python || return
     virtual_environment "$1" "aws_kinesis_agg==$kinesis_agg" six "boto3==$boto3" # it forgets to ask for six
+}
+
+# Others that read the lake: DuckDB, pyarrow, Delta Lake's own package, and a client of PostgreSQL.
+install_readers() { # DIR
+    has_python || install_packages "Python with venv is" python || return
+    virtual_environment "$1" "duckdb==$duckdb" "pyarrow==$pyarrow" "deltalake==$deltalake" "psycopg[binary]==$psycopg"
 }
 
 # No server: AWS's SDK for JavaScript, from npm.
@@ -176,6 +187,7 @@ what_needs() { # NAME
         registry) echo "the tests against a schema registry" ;;
         ministack) echo "the tests against S3 and SQS" ;;
         python) echo "comparisons with programs in Python" ;;
+        readers) echo "comparisons with others that read the lake" ;;
         javascript) echo "the test with AWS's SDK for JavaScript" ;;
         influxdb) echo "the tests against InfluxDB" ;;
         questdb) echo "the tests against QuestDB" ;;
@@ -190,7 +202,7 @@ runs() { # NAME DIR
     case $1 in
         kinesis | javascript | grafana) has_node ;;
         kafka | registry | questdb) has_java ;;
-        python | ministack) "$2/bin/python" -c '' 2>/dev/null ;;
+        python | readers | ministack) "$2/bin/python" -c '' 2>/dev/null ;;
         browser) [ -x "$2/chromium" ] && [ -x "$2/chromedriver" ] ;;
     esac
 }
@@ -223,6 +235,7 @@ install_all() {
     install registry
     install ministack
     install python
+    install readers
     install javascript
     install influxdb
     install questdb

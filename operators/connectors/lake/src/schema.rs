@@ -71,6 +71,11 @@ impl<T: Serialize + 'static> ParquetSchema<T> {
 }
 
 impl<T> ParquetSchema<T> {
+    /// The columns.
+    pub fn columns(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// How many bytes a record holds in memory: what the bounds on memory go by. By default its
     /// own size and 16 for what it points to.
     #[must_use]
