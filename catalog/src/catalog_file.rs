@@ -167,7 +167,7 @@ impl CatalogFile {
     }
 
     /// Makes all tables known to a session: `database.table`, and those of the database `default` by their names alone,
-    /// where the session has no table of that name.
+    /// where the session has no table of that name. [Delta Lake tables](Table::is_delta) are left to who can read them.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl CatalogFile {
         let catalog = session.catalog(&defaults.default_catalog);
         let catalog: Arc<dyn CatalogProvider> =
             catalog.ok_or_else(|| DataFusionError::Plan("the session has no catalog".into()))?;
-        for table in self.all()? {
+        for table in self.all()?.into_iter().filter(|table| !table.is_delta()) {
             let name = table.name.clone();
             let provider = Arc::new(FileTable::new(table, stores.clone(), clock.clone(), options.clone())?);
             if catalog.schema(&name.database).is_none() {

@@ -18,8 +18,15 @@ use crate::{
 pub(crate) fn read(tokens: &mut Tokens) -> Result<(Table, Vec<String>)> {
     let name = table_name(tokens)?;
     let mut notes = Vec::new();
-    tokens.expect_sign("(")?;
-    let columns = columns(tokens, None)?;
+    // A Delta Lake table's columns are in its log.
+    let has_columns = !tokens.is(&["LOCATION"]) && !tokens.is(&["TBLPROPERTIES"]);
+    let columns = match has_columns {
+        true => {
+            tokens.expect_sign("(")?;
+            columns(tokens, None)?
+        }
+        false => Vec::new(),
+    };
     let mut clauses = Clauses::default();
     loop {
         if tokens.is(&["COMMENT"]) {
@@ -71,6 +78,12 @@ pub(crate) fn read(tokens: &mut Tokens) -> Result<(Table, Vec<String>)> {
         location,
         properties: clauses.properties.unwrap_or_default(),
     };
+    if !has_columns && !table.is_delta() {
+        return Err(tokens.error(format!(
+            "table {} has no columns: list them in parentheses, or say TBLPROPERTIES ('table_type'='DELTA') if it is a Delta Lake table",
+            table.name
+        )));
+    }
     Ok((table, notes))
 }
 

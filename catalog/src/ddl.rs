@@ -7,8 +7,14 @@ use crate::table::{Column, Table};
 impl Table {
     /// `CREATE EXTERNAL TABLE …`, without a semicolon.
     pub fn to_ddl(&self) -> String {
-        let mut out = format!("CREATE EXTERNAL TABLE {}.{} (\n", name(&self.name.database), name(&self.name.table));
+        let mut out = format!("CREATE EXTERNAL TABLE {}.{}", name(&self.name.database), name(&self.name.table));
         // Writing into a String cannot fail.
+        if self.is_delta() {
+            out.push('\n');
+            self.write_place(&mut out);
+            return out;
+        }
+        out.push_str(" (\n");
         let _ = write_columns(&mut out, &self.columns);
         if let Some(comment) = &self.comment {
             let _ = writeln!(out, "COMMENT {}", text(comment));
@@ -25,12 +31,16 @@ impl Table {
         }
         let (input, output) = self.format.serde.file_formats();
         let _ = writeln!(out, "STORED AS INPUTFORMAT\n  {}\nOUTPUTFORMAT\n  {}", text(input), text(output));
+        self.write_place(&mut out);
+        out
+    }
+
+    fn write_place(&self, out: &mut String) {
         let _ = write!(out, "LOCATION\n  {}", text(&self.location));
         if !self.properties.is_empty() {
             out.push_str("\nTBLPROPERTIES (\n");
-            let _ = write_properties(&mut out, &self.properties);
+            let _ = write_properties(out, &self.properties);
         }
-        out
     }
 }
 

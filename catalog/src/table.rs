@@ -85,6 +85,12 @@ impl Table {
         Arc::new(Schema::new(all))
     }
 
+    /// Whether it is a Delta Lake table, `'table_type'='DELTA'`: its columns, its files and their places are in its log, and
+    /// this says nothing but where that is.
+    pub fn is_delta(&self) -> bool {
+        self.properties.get("table_type").is_some_and(|kind| kind.eq_ignore_ascii_case("DELTA"))
+    }
+
     /// Makes what it says about places absolute: a path that is not begins in `base`.
     pub fn rebase(&mut self, base: &Path) {
         let is_absolute = |place: &str| place.contains("://") || place.starts_with('/') || place.starts_with("file:");
@@ -107,6 +113,14 @@ impl Table {
     ///
     /// [`Error::InvalidTable`], [`Error::InvalidTableProperty`] and [`Error::NotSupported`].
     pub fn check(&self) -> Result<()> {
+        if self.is_delta() {
+            return match self.columns.is_empty() && self.partitions.is_empty() {
+                true => Ok(()),
+                false => {
+                    Err(self.invalid("a Delta Lake table's columns and partitions are in its log: leave them out"))
+                }
+            };
+        }
         if self.columns.is_empty() {
             return Err(self.invalid("it has no columns but those in PARTITIONED BY"));
         }

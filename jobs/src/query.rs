@@ -2,9 +2,10 @@
 //!
 //! | table | what | columns |
 //! |---|---|---|
-//! | `readings` | every valid reading as read, repeats included | `meter_id, time, measure, value, unit, region, source` |
+//! | `readings` | every valid reading as read | `meter_id, time, measure, value, unit, region, source, arrived` |
 //! | `aggregates_1m`, `aggregates_1h` | energy by minute and hour | `meter_id, region, window_start, window_end, sum, count, min, max, avg, measure` |
 //! | `timeseries` | what the embedded time-series store holds | the dimensions (`meter_id, region`, others), `measure_name, time, measure_value` |
+//! | `lake_partitions` | what the logs of the lake's tables say of each partition | `table_name, partition, files, small_files, rows, bytes, first_written, last_written` |
 //! | `dead_letters` | what could not be used | `time, split, position, operator, reason, raw` |
 //!
 //! The Parquet tables also have the columns they are partitioned by, as numbers and shown last:
@@ -28,13 +29,19 @@
 //! # Ok::<(), hurtig::query::QueryError>(())
 //! ```
 
+#[cfg(feature = "insights")]
+mod asker;
 mod catalog;
 mod dead_letters;
 mod error;
+mod lake_partitions;
+mod live;
 mod output;
 mod parquet;
 mod tables;
 mod time_series;
+#[cfg(feature = "postgres")]
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -42,10 +49,18 @@ mod tests;
 use std::{io::Write, path::PathBuf, sync::Arc};
 
 use datafusion::{
-    execution::{context::SQLOptions, runtime_env::RuntimeEnvBuilder},
+    execution::{
+        context::SQLOptions,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
     prelude::{SessionConfig, SessionContext},
 };
 
+#[cfg(feature = "insights")]
+pub use self::asker::Asker;
+use self::live::LiveCatalog;
+#[cfg(feature = "postgres")]
+pub use self::wire::SqlServer;
 pub use self::{error::QueryError, output::Format, tables::Tables};
 
 /// How to ask.
@@ -85,29 +100,36 @@ impl Query {
             .build()
             .map_err(QueryError::Io)?;
         runtime.block_on(async {
-            let session = self.session(sql).await?;
-            // A catalog that cannot be read hinders only who needs it.
-            let catalog = self.catalog.as_ref().map_or(Ok(()), |file| catalog::register(&session, file));
+            let session = self.session(self.runtime()?);
             // What a job has written is not changed from here.
             let only_reading =
                 SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-            let answer = match session.sql_with_options(sql, only_reading).await {
-                Ok(answer) => answer,
-                Err(e) => return Err(catalog.err().unwrap_or_else(|| e.into())),
-            };
+            let answer = session.sql_with_options(sql, only_reading).await?;
             output::write(answer, self.format, out).await
         })
     }
 
-    async fn session(&self, sql: &str) -> Result<SessionContext, QueryError> {
+    /// A session that knows all tables, and opens each when it is asked for.
+    fn session(&self, runtime: Arc<RuntimeEnv>) -> SessionContext {
         let config = SessionConfig::new()
             .with_target_partitions(self.partitions.max(1))
             .with_information_schema(true)
-            .with_default_catalog_and_schema("hurtig", "public")
+            .with_default_catalog_and_schema(CATALOG, live::OWN)
+            .with_create_default_catalog_and_schema(false)
             .set_str("datafusion.execution.time_zone", "UTC");
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).build()?;
-        let session = SessionContext::new_with_config_rt(config, Arc::new(runtime));
-        self.tables.register(&session, self.partitions.max(1), sql).await?;
-        Ok(session)
+        let session = SessionContext::new_with_config_rt(config, runtime);
+        #[cfg(feature = "store")]
+        session.add_optimizer_rule(Arc::new(hurtig_store::LastPoints));
+        let tables = LiveCatalog::new(self.tables.clone(), self.partitions.max(1), self.catalog.clone());
+        session.register_catalog(CATALOG, Arc::new(tables));
+        session
+    }
+
+    /// The bound of memory.
+    fn runtime(&self) -> Result<Arc<RuntimeEnv>, QueryError> {
+        Ok(Arc::new(RuntimeEnvBuilder::new().with_memory_limit(self.memory, 1.0).build()?))
     }
 }
+
+/// What SQL calls all of it.
+const CATALOG: &str = "hurtig";

@@ -1,15 +1,17 @@
 //! Tables that somebody has created with Athena's DDL: they are kept in the catalog's file, and asked beside the job's own.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use datafusion::{
     arrow::{
         array::{ArrayRef, RecordBatch, StringArray},
         error::ArrowError,
     },
-    prelude::SessionContext,
+    catalog::TableProvider,
 };
-use hurtig_catalog::{CatalogFile, Location, Outcome, ScanOptions, Statement, TableName, table::DEFAULT_DATABASE};
+use hurtig_catalog::{
+    CatalogFile, FileTable, Location, Outcome, ScanOptions, Statement, Table, TableName, table::DEFAULT_DATABASE,
+};
 use hurtig_engine::time::SystemClock;
 use object_store::{ObjectStore, local::LocalFileSystem};
 
@@ -63,17 +65,48 @@ pub(super) fn run(file: &Path, statement: Statement) -> Result<RecordBatch, Quer
     RecordBatch::try_from_iter([(column, lines)]).map_err(|e: ArrowError| QueryError::Sql(e.into()))
 }
 
-/// Makes the catalog's tables known to a session.
-pub(super) fn register(session: &SessionContext, file: &Path) -> Result<(), QueryError> {
-    let options = ScanOptions::default();
-    CatalogFile::new(file).register(session, Arc::new(open), Arc::new(SystemClock), &options)?;
-    Ok(())
+/// A table that somebody has created; none by another name.
+pub(super) async fn open(file: &Path, name: &TableName) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
+    let catalog = CatalogFile::new(file);
+    if !catalog.tables(&name.database)?.contains(&name.table) {
+        return Ok(None);
+    }
+    let table = catalog.table(name)?;
+    if table.is_delta() {
+        return open_delta(table).await.map(Some);
+    }
+    let table = FileTable::new(table, Arc::new(open_files), Arc::new(SystemClock), ScanOptions::default())?;
+    Ok(Some(Arc::new(table)))
+}
+
+/// The databases that have tables, but for those of the session's own.
+pub(super) fn databases(file: &Path) -> Result<BTreeSet<String>, QueryError> {
+    let tables = CatalogFile::new(file).all()?;
+    Ok(tables.into_iter().map(|table| table.name.database).filter(|name| !TAKEN.contains(&name.as_str())).collect())
+}
+
+#[cfg(feature = "delta")]
+async fn open_delta(table: Table) -> Result<Arc<dyn TableProvider>, QueryError> {
+    let location = Location::parse(&table.location)?;
+    if location.bucket().is_some() {
+        return Err(QueryError::Elsewhere { table: table.name.to_string(), location: table.location });
+    }
+    let directory = Path::new("/").join(location.path().as_ref());
+    match hurtig_delta::Table::open(&directory).await? {
+        Some(opened) => Ok(Arc::new(hurtig_delta::DeltaTableProvider::new(&opened)?)),
+        None => Err(QueryError::NoLog { table: table.name.to_string(), location: table.location }),
+    }
+}
+
+#[cfg(not(feature = "delta"))]
+async fn open_delta(table: Table) -> Result<Arc<dyn TableProvider>, QueryError> {
+    Err(QueryError::Elsewhere { table: table.name.to_string(), location: table.location })
 }
 
 type Opened = Result<Arc<dyn ObjectStore>, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A directory's files; or a bucket's, with everything else from the environment's `AWS_…`, as AWS's own tools have it.
-fn open(location: &Location) -> Opened {
+fn open_files(location: &Location) -> Opened {
     match location.bucket() {
         None => Ok(Arc::new(LocalFileSystem::new())),
         Some(bucket) => open_bucket(bucket),

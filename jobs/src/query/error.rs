@@ -16,6 +16,31 @@ pub enum QueryError {
     #[cfg(feature = "store")]
     #[error("{0}")]
     Store(#[from] hurtig_store::Error),
+    /// One of the lake's tables cannot be read.
+    #[cfg(feature = "delta")]
+    #[error("{0}")]
+    Delta(#[from] hurtig_delta::Error),
+    /// A Delta Lake table that somebody has created has no log.
+    #[cfg(feature = "delta")]
+    #[error(
+        "table {table}: there is no Delta Lake table in {location} (no _delta_log): bring it back, or drop the table"
+    )]
+    NoLog {
+        /// The table.
+        table: String,
+        /// Where its log should be.
+        location: String,
+    },
+    /// A Delta Lake table that somebody has created is where it cannot be read.
+    #[error(
+        "table {table}: Delta Lake tables are read from directories here, by builds with the feature `delta`; it is in {location}"
+    )]
+    Elsewhere {
+        /// The table.
+        table: String,
+        /// Where it is.
+        location: String,
+    },
     /// A table that somebody has created, or the statement that was to create it.
     #[error("{0}")]
     Catalog(#[from] hurtig_catalog::Error),
@@ -25,6 +50,15 @@ pub enum QueryError {
     /// The answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Io(std::io::Error),
+    /// Nobody can listen there.
+    #[cfg(feature = "postgres")]
+    #[error("127.0.0.1:{port} cannot be listened at: {reason}; choose another port, or 0 for a free one")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The system's words.
+        reason: std::io::Error,
+    },
     /// A table's files cannot be listed.
     #[error("{path} cannot be read: {reason}")]
     Listing {
@@ -35,8 +69,25 @@ pub enum QueryError {
     },
 }
 
+impl From<QueryError> for DataFusionError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Sql(error) => error,
+            error => DataFusionError::External(Box::new(error)),
+        }
+    }
+}
+
 impl From<DataFusionError> for QueryError {
     fn from(error: DataFusionError) -> Self {
+        // What was said when a table was opened, on its way through the planner.
+        let error = match error {
+            DataFusionError::External(inner) => match inner.downcast::<QueryError>() {
+                Ok(ours) => return *ours,
+                Err(inner) => DataFusionError::External(inner),
+            },
+            error => error,
+        };
         match error.into() {
             hurtig_catalog::Error::DataFusion(error) => QueryError::Sql(*error),
             ours => QueryError::Catalog(ours),

@@ -24,11 +24,7 @@ use super::{QueryError, tables::entries};
 const FILES: &str = "[!._]*.parquet";
 
 /// The table whose files are below `directory`.
-pub fn table(
-    session: &SessionContext,
-    directory: &Path,
-    schema: SchemaRef,
-) -> Result<Arc<dyn TableProvider>, QueryError> {
+pub fn table(directory: &Path, schema: SchemaRef) -> Result<Arc<dyn TableProvider>, QueryError> {
     let Some(mut partitions) = partitions(directory)? else {
         return Ok(Arc::new(EmptyTable::new(with_partitions(&schema, &["year".into(), "month".into()]))));
     };
@@ -44,7 +40,7 @@ pub fn table(
     let files = ListingTable::try_new(config)?;
     let mut shown: Vec<_> = schema.fields().iter().map(|f| ident(f.name())).collect();
     shown.extend(partitions.iter().map(|name| cast(col(name), DataType::Int32).alias(name)));
-    Ok(session.read_table(Arc::new(files))?.select(shown)?.into_view())
+    Ok(SessionContext::new().read_table(Arc::new(files))?.select(shown)?.into_view())
 }
 
 /// By what the files below `directory` are partitioned; `None` if there is no file at all.

@@ -8,10 +8,10 @@ use std::{
 
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
-    prelude::SessionContext,
+    catalog::TableProvider,
 };
 
-use super::{QueryError, dead_letters, parquet, time_series};
+use super::{QueryError, dead_letters, lake_partitions, parquet, time_series};
 
 /// Where the tables' files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub struct Tables {
 }
 
 /// What they are called.
-pub(super) const NAMES: [&str; 5] = ["readings", "aggregates_1m", "aggregates_1h", "timeseries", "dead_letters"];
+pub(super) const NAMES: [&str; 6] =
+    ["readings", "aggregates_1m", "aggregates_1h", "timeseries", "dead_letters", "lake_partitions"];
 
 impl Tables {
     /// Where the smart-meter job puts them by default.
@@ -48,29 +49,29 @@ impl Tables {
         }
     }
 
-    /// Makes them known to a session that is to answer `sql`. The store is opened only for who may ask it.
-    pub(super) async fn register(
+    /// One of [`NAMES`], as it is at this moment; none by another name.
+    pub(super) async fn open(
         &self,
-        session: &SessionContext,
+        name: &str,
         partitions: usize,
-        sql: &str,
-    ) -> Result<(), QueryError> {
-        let aggregates = aggregates();
-        for (name, directory, schema) in [
-            ("readings", &self.readings, readings()),
-            ("aggregates_1m", &self.aggregates_1m, aggregates.clone()),
-            ("aggregates_1h", &self.aggregates_1h, aggregates),
-        ] {
-            session.register_table(name, parquet::table(session, directory, schema)?)?;
-        }
-        let (database, table) = &self.timeseries;
-        let time_series = match sql.to_ascii_lowercase().contains("timeseries") {
-            true => time_series::table(session, &self.store, database, table).await?,
-            false => time_series::empty(),
+    ) -> Result<Option<Arc<dyn TableProvider>>, QueryError> {
+        let table = match name {
+            "readings" => typed(&self.readings, readings()).await?,
+            "aggregates_1m" => typed(&self.aggregates_1m, aggregates()).await?,
+            "aggregates_1h" => typed(&self.aggregates_1h, aggregates()).await?,
+            "timeseries" => time_series::table(&self.store, &self.timeseries.0, &self.timeseries.1).await?,
+            "dead_letters" => dead_letters::table(&self.dead_letters, partitions)?,
+            "lake_partitions" => {
+                let with_logs: [(&str, &Path); 3] = [
+                    ("readings", &self.readings),
+                    ("aggregates_1m", &self.aggregates_1m),
+                    ("aggregates_1h", &self.aggregates_1h),
+                ];
+                lake_partitions::table(&with_logs).await?
+            }
+            _ => return Ok(None),
         };
-        session.register_table("timeseries", time_series)?;
-        session.register_table("dead_letters", dead_letters::table(&self.dead_letters, partitions)?)?;
-        Ok(())
+        Ok(Some(table))
     }
 }
 
@@ -86,6 +87,15 @@ impl From<crate::smart_meters::Layout> for Tables {
             dead_letters: layout.dead_letters,
         }
     }
+}
+
+/// A typed table: what its log names where it has one, else all files.
+async fn typed(directory: &Path, schema: SchemaRef) -> Result<Arc<dyn TableProvider>, QueryError> {
+    #[cfg(feature = "delta")]
+    if let Some(table) = hurtig_delta::Table::open(directory).await? {
+        return Ok(Arc::new(hurtig_delta::DeltaTableProvider::new(&table)?));
+    }
+    parquet::table(directory, schema)
 }
 
 /// A time of a table, in UTC.
@@ -126,6 +136,7 @@ pub(super) fn readings() -> SchemaRef {
         text("unit"),
         text("region"),
         text("source"),
+        Field::new("arrived", utc(TimeUnit::Microsecond), true),
     ]))
 }
 
@@ -134,8 +145,8 @@ pub(super) fn aggregates() -> SchemaRef {
     Arc::new(Schema::new(vec![
         text("meter_id"),
         text("region"),
-        Field::new("window_start", utc(TimeUnit::Millisecond), true),
-        Field::new("window_end", utc(TimeUnit::Millisecond), true),
+        Field::new("window_start", utc(TimeUnit::Microsecond), true),
+        Field::new("window_end", utc(TimeUnit::Microsecond), true),
         number("sum"),
         Field::new("count", DataType::Int64, true),
         number("min"),

@@ -6,22 +6,16 @@ use datafusion::{
     arrow::datatypes::{DataType, Field, Schema, TimeUnit},
     catalog::TableProvider,
     datasource::empty::EmptyTable,
-    prelude::SessionContext,
 };
 
 use super::{QueryError, tables::text};
 
 /// The table; an empty one where there is no store, or it has no such table yet.
 #[cfg(feature = "store")]
-pub(super) async fn table(
-    session: &SessionContext,
-    store: &Path,
-    database: &str,
-    table: &str,
-) -> Result<Arc<dyn TableProvider>, QueryError> {
-    use datafusion::prelude::{Expr, ident};
+pub(super) async fn table(store: &Path, database: &str, table: &str) -> Result<Arc<dyn TableProvider>, QueryError> {
+    use datafusion::prelude::{Expr, SessionContext, ident};
     use hurtig_engine::time::SystemClock;
-    use hurtig_store::{LastPoints, Store, StoreOptions, StoreTable};
+    use hurtig_store::{Store, StoreOptions, StoreTable};
 
     if !store.join("manifest").is_file() {
         return Ok(empty());
@@ -32,7 +26,6 @@ pub(super) async fn table(
         Err(hurtig_store::Error::NotFound(_)) => return Ok(empty()),
         Err(e) => return Err(e.into()),
     };
-    session.add_optimizer_rule(Arc::new(LastPoints));
     // A name that can be written without quotes; a job's measures are numbers.
     let column = |field: &Arc<Field>| -> Expr {
         match field.name().as_str() {
@@ -41,17 +34,12 @@ pub(super) async fn table(
         }
     };
     let columns: Vec<Expr> = provider.schema().fields().iter().map(column).collect();
-    Ok(session.read_table(provider)?.select(columns)?.into_view())
+    Ok(SessionContext::new().read_table(provider)?.select(columns)?.into_view())
 }
 
 /// In a build without the store.
 #[cfg(not(feature = "store"))]
-pub(super) async fn table(
-    _: &SessionContext,
-    _: &Path,
-    _: &str,
-    _: &str,
-) -> Result<Arc<dyn TableProvider>, QueryError> {
+pub(super) async fn table(_: &Path, _: &str, _: &str) -> Result<Arc<dyn TableProvider>, QueryError> {
     Ok(empty())
 }
 
