@@ -25,6 +25,8 @@ mod doors;
 mod failure;
 #[cfg(feature = "ingest")]
 mod ingest;
+#[cfg(feature = "insights")]
+mod insights;
 mod jobs;
 #[cfg(feature = "sql")]
 mod lake;
@@ -35,6 +37,8 @@ mod progress;
 #[cfg(feature = "sql")]
 mod query;
 mod registry;
+#[cfg(feature = "insights")]
+mod report;
 mod run;
 mod signals;
 #[cfg(feature = "store")]
@@ -112,6 +116,10 @@ enum Command {
     #[cfg(feature = "view")]
     #[command(after_help = view::AFTER)]
     View(Box<view::ViewCommand>),
+    /// Write what months of readings say as pictures, rows and a page
+    #[cfg(feature = "insights")]
+    #[command(after_help = report::AFTER)]
+    Report(Box<report::ReportCommand>),
     /// Ask with SQL for what a job has written, and for files anywhere
     #[cfg(feature = "sql")]
     Query(query::QueryCommand),
@@ -209,6 +217,8 @@ fn hurtig(argv: Vec<OsString>) -> Result<ExitCode, Failure> {
         Command::Store(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "view")]
         Command::View(command) => command.run().map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "insights")]
+        Command::Report(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "sql")]
         Command::Query(command) => command.run().map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "sql")]
@@ -260,6 +270,8 @@ fn run_smart_meters(run: &RunOptions, own: smart_meters::Options) -> Result<Exit
     let notes = |status: &JobStatus| cost(&options, run, status);
     let check = || options.check_places();
     let extras = Extras { check: &check, notes: &notes, ..Extras::default() };
+    #[cfg(feature = "delta")]
+    let _keeper = keeper(&options, run)?;
     #[cfg(feature = "store")]
     {
         let store = smart_meters::embedded_store(&options, &run.data_dir);
@@ -272,6 +284,19 @@ fn run_smart_meters(run: &RunOptions, own: smart_meters::Options) -> Result<Exit
     }
     #[cfg(not(feature = "store"))]
     run_job(SMART_METERS, run, |env: &Environment| Ok(smart_meters::build(env, &options, &run.data_dir)?), &extras)
+}
+
+/// Looks after the lake's tables for as long as it is kept.
+#[cfg(feature = "delta")]
+fn keeper(options: &smart_meters::Options, run: &RunOptions) -> Result<Option<smart_meters::upkeep::Keeper>, Failure> {
+    use smart_meters::{Typed, upkeep};
+    let (Typed::Delta, Some(every)) = (options.typed, options.compact_every.0) else { return Ok(None) };
+    let how = upkeep::Upkeep {
+        target_bytes: options.lake_file_size as u64,
+        vacuum_after: options.vacuum_after,
+        ..upkeep::Upkeep::default()
+    };
+    Ok(Some(upkeep::Keeper::start(&Layout::of(options, &run.data_dir), every, how)?))
 }
 
 /// What AWS would have metered: a line each for people, figures for scripts.
@@ -329,6 +354,8 @@ mod tests {
             "hurtig lake ddl readings --lake s3://b/p --partition-by day --years 2012-2030 --create --catalog c.json",
             #[cfg(feature = "store")]
             "hurtig store serve --dir d --listen 127.0.0.1:0 --table meters/readings --json",
+            #[cfg(feature = "insights")]
+            "hurtig report consumption outages --from 2013-01-01 --to 2013-12-31 --tariff t.toml --format svg,csv --out r --json",
             #[cfg(feature = "view")]
             "hurtig view --dir d --listen 127.0.0.1:0 --rest http://127.0.0.1:8081 --silent-after 20m --json",
         ] {

@@ -7,6 +7,7 @@
 //! - [`chaos`]: kills the real binary again and again and compares what it wrote (`bin chaos`).
 //! - [`gated`]: a source that goes on only as far as a test lets it.
 //! - [`kinesis_proxy`]: throttles, partial failures and cuts, in front of a server of Kinesis.
+//! - [`lake`]: the lake while its job is killed, its tables compacted and counted (`bin lake`).
 //! - [`mix`]: numbers that look drawn, and are not.
 //! - [`program`]: the binary `hurtig`, built and run as its users do.
 //! - [`streams`]: the job on real streams, all of it disturbed (`bin streams`).
@@ -20,6 +21,7 @@ pub mod bench;
 pub mod chaos;
 pub mod gated;
 pub mod kinesis_proxy;
+pub mod lake;
 pub mod mix;
 pub mod peer_gen;
 pub mod program;

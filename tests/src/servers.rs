@@ -31,7 +31,7 @@ mod questdb;
 
 pub use apicurio::Apicurio;
 pub use influx::InfluxDb;
-pub use installed::{Server, browser, javascript, left_out, python};
+pub use installed::{Server, browser, javascript, left_out, python, readers};
 pub use kafka::{Kafka, SecuredKafka};
 pub use kinesalite::Kinesalite;
 pub use kinesis_local::KinesisLocal;

@@ -77,7 +77,7 @@ pub struct RunOptions {
     pub rest_port: RestPort,
 }
 
-/// How often a checkpoint is taken; `None`: only at the end and on request.
+/// How often something is done, such as a checkpoint; `None`: only on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval(pub Option<Duration>);
 
@@ -156,7 +156,7 @@ impl FromStr for Interval {
             return Ok(Interval(None));
         }
         match units::parse_duration(text)? {
-            Duration::ZERO => Err("a checkpoint takes time: give at least 1ms, or `off`".into()),
+            Duration::ZERO => Err("it takes time: give at least 1ms, or `off`".into()),
             interval => Ok(Interval(Some(interval))),
         }
     }

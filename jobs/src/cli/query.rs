@@ -20,11 +20,13 @@ pub(super) const CATALOG: &str = "catalog.json";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Tables:
-  readings                      every valid reading as read: meter_id, time, measure, value, unit, region, source
+  readings                      every valid reading as read: meter_id, time, measure, value, unit, region, source, arrived
   aggregates_1m, aggregates_1h  meter_id, region, window_start, window_end, sum, count, min, max, avg, measure
   timeseries                    what the embedded time-series store holds: meter_id, region and whatever else is a dimension,
                                 measure_name, time, measure_value
   dead_letters                  what could not be used: time, split, position, operator, reason, raw
+  lake_partitions               the lake's partitions: table_name, partition, files, small_files, rows, bytes,
+                                first_written, last_written
 readings and the aggregates also have year and month, by which their files are partitioned. All times are UTC.
 
 Tables over your own files, in directories or S3, are created as in Athena, partition projection included, and kept in --catalog:
@@ -38,10 +40,17 @@ Examples:
       FROM readings WHERE unit = 'kWh' GROUP BY 1, 2 ORDER BY 1, 2\"
   hurtig query \"SELECT reason, count(*) FROM dead_letters GROUP BY reason\"
   hurtig query \"SHOW TABLES\"
-  hurtig query - < question.sql")]
+  hurtig query - < question.sql
+  hurtig query --serve 5432                       # and, elsewhere: psql -h 127.0.0.1 -c \"SELECT count(*) FROM readings\"")]
 pub struct QueryCommand {
     /// The query, or `-` to read it from standard input
-    sql: String,
+    #[cfg_attr(feature = "postgres", arg(required_unless_present = "serve"))]
+    sql: Option<String>,
+
+    /// Answer psql and BI tools, which speak PostgreSQL's protocol, on 127.0.0.1 at this port until Ctrl-C
+    #[cfg(feature = "postgres")]
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "5432", conflicts_with_all = ["sql", "format"])]
+    serve: Option<u16>,
 
     /// The job's data directory
     #[arg(long, value_name = "DIR", default_value = "hurtig-data", env = "HURTIG_DATA_DIR", hide_env = true)]
@@ -90,11 +99,6 @@ impl QueryCommand {
                 self.data_dir.display()
             )));
         }
-        let mut sql = self.sql.clone();
-        if sql == "-" {
-            sql.clear();
-            io::stdin().read_to_string(&mut sql)?;
-        }
         let places = Options { lake: self.lake.clone(), dead_letters: self.dead_letters.clone(), ..Options::default() };
         let mut tables = Tables::from(Layout::of(&places, &self.data_dir));
         let (database, table) = &mut tables.timeseries;
@@ -108,6 +112,15 @@ impl QueryCommand {
         query.catalog = Some(self.catalog.clone().unwrap_or_else(|| self.data_dir.join(CATALOG)));
         query.memory = self.memory;
         query.partitions = self.parallelism.unwrap_or(query.partitions);
+        #[cfg(feature = "postgres")]
+        if let Some(port) = self.serve {
+            return serve(&query, port);
+        }
+        let mut sql = self.sql.clone().unwrap_or_default();
+        if sql == "-" {
+            sql.clear();
+            io::stdin().read_to_string(&mut sql)?;
+        }
         match query.run(&sql, &mut io::BufWriter::new(io::stdout().lock())) {
             Ok(_) => Ok(()),
             // The reader has seen enough: `| head`.
@@ -115,4 +128,28 @@ impl QueryCommand {
             Err(e) => Err(e.into()),
         }
     }
+}
+
+/// Answers clients of PostgreSQL until a signal comes.
+#[cfg(feature = "postgres")]
+fn serve(query: &Query, port: u16) -> Result<(), Failure> {
+    super::run::log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(query.partitions.max(1))
+        .thread_name("hurtig-sql")
+        .enable_all()
+        .build()?;
+    let signals = super::signals::Signals::listen(runtime.handle());
+    runtime.block_on(async {
+        let server = query.listen(port).await?;
+        let address = server.address();
+        // A line of its own, at once: a script waits for it.
+        super::output::Output::new(false).result(
+            &format!("answering PostgreSQL's protocol at {address}: psql -h 127.0.0.1 -p {} hurtig", address.port()),
+            "listening",
+            serde_json::json!({ "address": address.to_string() }),
+        );
+        server.serve(signals.any()).await?;
+        Ok(())
+    })
 }

@@ -1,12 +1,9 @@
-//! The job's tables as Arrow columns. All times are UTC.
+//! The job's tables as Arrow columns. All times are UTC, in microseconds: what Delta Lake has, and every reader of Parquet.
 
 use std::sync::Arc;
 
 use arrow::{
-    array::{
-        ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-        TimestampMillisecondArray,
-    },
+    array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     error::ArrowError,
 };
@@ -20,12 +17,13 @@ impl ToArrow for Reading {
     fn schema() -> SchemaRef {
         schema_of(vec![
             text("meter_id"),
-            time("time", TimeUnit::Microsecond),
+            time("time"),
             text("measure"),
             number("value"),
             text("unit"),
             text("region"),
             text("source"),
+            Field::new("arrived", DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())), true),
         ])
     }
 
@@ -39,6 +37,7 @@ impl ToArrow for Reading {
             texts(rows, |r| &r.unit),
             texts(rows, |r| &r.region),
             texts(rows, |r| &r.source),
+            Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|r| r.arrived)).with_timezone(UTC)),
         ];
         RecordBatch::try_new(Self::schema(), columns)
     }
@@ -49,8 +48,8 @@ impl ToArrow for Aggregate {
         schema_of(vec![
             text("meter_id"),
             text("region"),
-            time("window_start", TimeUnit::Millisecond),
-            time("window_end", TimeUnit::Millisecond),
+            time("window_start"),
+            time("window_end"),
             number("sum"),
             Field::new("count", DataType::Int64, false),
             number("min"),
@@ -62,7 +61,8 @@ impl ToArrow for Aggregate {
 
     fn to_batch(rows: &[Self]) -> Result<RecordBatch, ArrowError> {
         let moments = |of: fn(&Aggregate) -> i64| -> ArrayRef {
-            Arc::new(TimestampMillisecondArray::from_iter_values(rows.iter().map(of)).with_timezone(UTC))
+            let us = rows.iter().map(|row| of(row).saturating_mul(1_000));
+            Arc::new(TimestampMicrosecondArray::from_iter_values(us).with_timezone(UTC))
         };
         let counts = rows.iter().map(|r| i64::try_from(r.count).unwrap_or(i64::MAX));
         let columns: Vec<ArrayRef> = vec![
@@ -93,8 +93,8 @@ fn number(name: &str) -> Field {
     Field::new(name, DataType::Float64, false)
 }
 
-fn time(name: &str, unit: TimeUnit) -> Field {
-    Field::new(name, DataType::Timestamp(unit, Some(UTC.into())), false)
+fn time(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())), false)
 }
 
 fn texts<T>(rows: &[T], of: impl Fn(&T) -> &str) -> ArrayRef {

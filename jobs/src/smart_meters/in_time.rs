@@ -6,18 +6,30 @@
 //! the next. Here a record is late when its *own* split has gone too far, which is a matter of
 //! what stands in the split and of nothing else. The merged watermark is never ahead of a
 //! split's own, so that what passes here is never late at the window. Two runs over the same
-//! readings have the same windows and the same dead letters, however often they were killed and
-//! whatever their parallelism.
+//! readings have the same rows, however often they were killed and whatever their parallelism.
+//!
+//! What is late is not lost for the sums: it becomes a row of the same window by itself, a sum of one, and the table's
+//! compaction adds the rows of a window up. So `sum(sum)` over a table is right at every moment.
 
-use hurtig_engine::{error::Result, operator::Output, time::NO_TIMESTAMP};
+use hurtig_engine::{Record, error::Result, operator::Output, task::OutputTag, time::NO_TIMESTAMP};
 use hurtig_operators::{collector::Collector, process::ProcessFunction, window::TumblingEventTimeWindows};
+use hurtig_state::AggregateFunction;
 
-use super::{aggregate::Energy, span::Span};
+use super::{
+    aggregate::{Aggregate, Energy, SumEnergy},
+    span::Span,
+};
 
-/// Passes what is in time for its window; what is not becomes a dead letter.
+/// Where [`InTime`] puts the rows of readings that came too late.
+pub fn late_rows() -> OutputTag<Aggregate> {
+    OutputTag::new("late-rows")
+}
+
+/// Passes what is in time for its window; what is not becomes a row of its own, as [`late_rows`].
 #[derive(Debug, Clone)]
 pub struct InTime {
     windows: TumblingEventTimeWindows,
+    late: OutputTag<Aggregate>,
     /// How far out of order readings may be, in milliseconds.
     bound: i64,
 }
@@ -25,7 +37,7 @@ pub struct InTime {
 impl InTime {
     /// For windows of `size`, where readings may be out of order by `bound`.
     pub fn for_windows(size: Span, bound: Span) -> Self {
-        InTime { windows: TumblingEventTimeWindows::of(size.duration()), bound: bound.millis() }
+        InTime { windows: TumblingEventTimeWindows::of(size.duration()), late: late_rows(), bound: bound.millis() }
     }
 
     /// Whether a reading at `timestamp` is too late in a split whose newest reading before it was
@@ -42,8 +54,16 @@ impl ProcessFunction<Energy> for InTime {
     #[inline]
     fn process_element<O: Output<Energy>>(&mut self, energy: Energy, out: &mut Collector<'_, O>) -> Result<()> {
         if self.is_late(out.timestamp(), energy.split_time) {
-            let raw = serde_json::to_vec(&energy).unwrap_or_else(|e| format!("<no JSON: {e}>").into_bytes());
-            out.dead_letter(raw, "late: its window was closed before it came");
+            let (window, key, mut total) =
+                (self.windows.assign(out.timestamp()), energy.key(), SumEnergy.create_accumulator());
+            SumEnergy.add(&mut total, energy);
+            // As the window's own row: the last moment that belongs to it.
+            let row = Record {
+                value: Aggregate::of(&key, window, total),
+                timestamp: window.max_timestamp(),
+                origin: out.origin(),
+            };
+            out.task().output(&self.late, row);
         } else {
             out.collect(energy);
         }

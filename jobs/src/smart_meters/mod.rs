@@ -3,7 +3,7 @@
 //! ```text
 //! generator, files, ┐   Message    TimestreamPayload
 //! Kinesis, Kafka ───┴─▶ readings ─▶ MapToTimestreamPayload ─┬─▶ RawLake       <lake>/raw       JSON lines, as read
-//!                                                           ├─▶ ReadingsLake  <lake>/typed/readings      Parquet
+//!                                                           ├─▶ ReadingsLake  <lake>/typed/readings      Delta Lake
 //!                                                           └─▶ OffsetFutureTimestreamPoints ─┬─▶ OutsideWindow
 //!                                                                    by meter                 ├─▶ WriteOnce ─▶ time-series store
 //!   whatever cannot be used, from any of them ─▶ dead letters                                 └─▶ sums by minute and by hour ─▶ <lake>/typed
@@ -57,6 +57,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod time_series;
+#[cfg(feature = "delta")]
+pub mod upkeep;
 mod window;
 mod write_once;
 
@@ -74,7 +76,7 @@ pub use self::{
     pipeline::{build, uids},
     reading::Reading,
     span::Span,
-    spec::{Format, PartitionBy, SinkSpec, SourceSpec},
+    spec::{Format, PartitionBy, SinkSpec, SourceSpec, Typed},
     stream_lines::StreamLines,
     stream_message::FlatJson,
     stream_options::{Guarantee, StartFrom, StreamOptions},

@@ -2,15 +2,21 @@
 
 use std::{fs, path::PathBuf};
 
-use hurtig_engine::error::{Error, Result};
+use hurtig_engine::{
+    error::{Error, Result},
+    time::mins,
+};
 
 use super::{
     span::Span,
-    spec::{Format, PartitionBy, SinkSpec, SourceSpec},
+    spec::{Format, PartitionBy, SinkSpec, SourceSpec, Typed},
     stream_options::{StartFrom, StreamOptions},
     window::{FuturePolicy, LatePolicy},
 };
-use crate::cli::{options::RestPort, units::parse_size};
+use crate::cli::{
+    options::{Interval, RestPort},
+    units::parse_size,
+};
 
 /// What `hurtig run smart-meters` can be told. Every option has a default that works.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -42,13 +48,30 @@ pub struct Options {
     #[arg(long, value_name = "PORT|off", default_value = "off", help_heading = "Sinks")]
     pub store_port: RestPort,
 
-    /// The lake: JSON lines below raw/, Parquet below typed/ [default: lake in the data directory]
+    /// The lake: JSON lines below raw/, tables below typed/ [default: lake in the data directory]
     #[arg(long, value_name = "DIR", help_heading = "Sinks")]
     pub lake: Option<PathBuf>,
 
     /// How the lake is cut up by event time
     #[arg(long, value_enum, default_value = "month", help_heading = "Sinks")]
     pub partition_by: PartitionBy,
+
+    /// About how large the lake's files are to be: they are closed when they are, and compacted to it
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = parse_size, help_heading = "Sinks")]
+    pub lake_file_size: usize,
+
+    /// What the lake's typed tables are
+    #[arg(long, value_enum, default_value_t, help_heading = "Sinks")]
+    pub typed: Typed,
+
+    /// How often the tables' small files are made large ones while the job runs, repeats removed and what was replaced
+    /// taken away; `off` leaves that to `hurtig lake compact`
+    #[arg(long, value_name = "SPAN|off", default_value = "10m", help_heading = "Sinks")]
+    pub compact_every: Interval,
+
+    /// How long files that were replaced stay, for queries and readers of older versions
+    #[arg(long, value_name = "SPAN", default_value_t = Span::days(7), help_heading = "Sinks")]
+    pub vacuum_after: Span,
 
     /// Where messages go that cannot be used [default: dead-letters in the data directory]
     #[arg(long, value_name = "DIR", help_heading = "Sinks")]
@@ -129,6 +152,10 @@ pub struct Options {
     /// Generator: share of messages that arrive late
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share, help_heading = "Generator")]
     pub late_share: f64,
+
+    /// Generator: how late they can be
+    #[arg(long, value_name = "SPAN", default_value_t = Span::hours(6), help_heading = "Generator")]
+    pub late_by: Span,
 
     /// Generator: share of messages that arrive twice
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share, help_heading = "Generator")]
@@ -216,6 +243,10 @@ impl Default for Options {
             store_port: RestPort(None),
             lake: None,
             partition_by: PartitionBy::Month,
+            lake_file_size: 128 << 20,
+            typed: Typed::default(),
+            compact_every: Interval(Some(mins(10))),
+            vacuum_after: Span::days(7),
             dead_letters: None,
             streams: StreamOptions::default(),
             format: Format::Auto,
@@ -236,6 +267,7 @@ impl Default for Options {
             seed: 42,
             rate: None,
             late_share: 0.01,
+            late_by: Span::hours(6),
             duplicate_share: 0.01,
             null_share: 0.001,
             corrupt_share: 0.001,
@@ -328,6 +360,9 @@ impl Options {
             SinkSpec::Kinesis(_) => built(cfg!(feature = "kinesis"), &sink, "kinesis")?,
             SinkSpec::Kafka(_) => built(cfg!(feature = "kafka"), &sink, "kafka")?,
             SinkSpec::Embedded => built(cfg!(feature = "store"), &sink, "store")?,
+        }
+        if self.typed == Typed::Delta {
+            built(cfg!(feature = "delta"), "--typed delta", "delta")?;
         }
         if self.lake.as_ref().is_some_and(|l| l.to_string_lossy().contains("://")) {
             return Err(config("--lake: only a local directory for now"));

@@ -22,14 +22,14 @@ use super::streams;
 use super::{
     Layout, Message, Options,
     aggregate::{Aggregate, Energy, SumEnergy},
-    in_time::InTime,
+    in_time::{InTime, late_rows},
     judged::Judged,
     lateness::Lateness,
     mapping::{self, MapToTimestreamPayload, raw_lines},
     offset_future::OffsetFutureTimestreamPoints,
     payload::TimestreamPayload,
     reading::Reading,
-    sinks::{dead_letters, json_lines, parquet},
+    sinks::{dead_letters, json_lines, typed},
     sources::{self, FileKind},
     span::Span,
     spec::{SinkSpec, SourceSpec},
@@ -126,7 +126,6 @@ impl Job<'_> {
         // Generator and files are never silent: they are read, or at their end.
         let watermarks =
             if is_stream { watermarks.with_idleness(options.streams.idle_after.duration()) } else { watermarks };
-        let cut = options.partition_by;
         let by_meter = |p: &TimestreamPayload| p.meter_id.clone();
 
         let watermarks = watermarks
@@ -142,7 +141,7 @@ impl Job<'_> {
             .uid("payload");
 
         // The lake: as read, repeats and wrong clocks included.
-        mapped.side_output(&raw_lines()).sink_to(json_lines(&layout.raw, cut)).name("RawLake").uid(uids::RAW);
+        mapped.side_output(&raw_lines()).sink_to(json_lines(&layout.raw, options)).name("RawLake").uid(uids::RAW);
         let payloads = mapped.process(Lateness::default()).name("Lateness").uid("lateness").shared();
         let source = CompactString::const_new(kind);
         payloads
@@ -150,7 +149,7 @@ impl Job<'_> {
             .flat_map(move |p| Reading::all(p, source.clone()))
             .name("ToReadings")
             .uid("to-readings")
-            .sink_to(parquet::<Reading>(&layout.readings, cut))
+            .sink_to(typed::<Reading>(&layout.readings, options))
             .name("ReadingsLake")
             .uid(uids::READINGS);
 
@@ -168,7 +167,7 @@ impl Job<'_> {
             .uid("offset");
         points
             .side_output(&outside_window())
-            .sink_to(Judged::new(json_lines(&layout.outside_window, cut)))
+            .sink_to(Judged::new(json_lines(&layout.outside_window, options)))
             .name("OutsideWindow")
             .uid(uids::OUTSIDE_WINDOW);
         let points = points.shared();
@@ -212,17 +211,20 @@ impl Job<'_> {
             (Span::hours(1), uids::HOURS, &layout.aggregates_1h),
         ] {
             let name = uid.replace('-', "_");
-            energy
+            let in_time = energy
                 .clone()
                 .process(InTime::for_windows(size, options.max_out_of_orderness))
                 .name(format!("InTime {name}"))
-                .uid(format!("in-time-{uid}"))
+                .uid(format!("in-time-{uid}"));
+            let late = in_time.side_output(&late_rows());
+            in_time
                 .key_by(Energy::key)
                 .window(TumblingEventTimeWindows::of(size.duration()))
                 .aggregate(SumEnergy, Aggregate::of)
                 .name(format!("Sum {name}"))
                 .uid(format!("sum-{uid}"))
-                .sink_to(parquet::<Aggregate>(dir, cut))
+                .union(late)
+                .sink_to(typed::<Aggregate>(dir, options))
                 .name(name)
                 .uid(uid);
         }

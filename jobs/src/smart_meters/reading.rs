@@ -1,6 +1,7 @@
 //! A row of the `readings` table: one measured value as it was read, repeats included.
 
 use compact_str::CompactString;
+use hurtig_engine::time::NO_TIMESTAMP;
 use serde::{Deserialize, Serialize};
 
 use super::payload::TimestreamPayload;
@@ -22,13 +23,16 @@ pub struct Reading {
     pub region: CompactString,
     /// What it was read from: `file`, `generator` …
     pub source: CompactString,
+    /// When it arrived, in microseconds since the epoch; none where the source does not say.
+    pub arrived: Option<i64>,
 }
 
 impl Reading {
     /// The values that a message holds, as they were read from `source`.
     pub fn all(payload: TimestreamPayload, source: CompactString) -> impl Iterator<Item = Reading> {
         let time = payload.time_as_read().div_euclid(1_000);
-        let TimestreamPayload { meter_id, region, measures, .. } = payload;
+        let TimestreamPayload { meter_id, region, measures, arrival, .. } = payload;
+        let arrived = (arrival != NO_TIMESTAMP).then(|| arrival.saturating_mul(1_000));
         measures.into_iter().map(move |m| {
             let measure = measure_of(&m.name);
             Reading {
@@ -39,6 +43,7 @@ impl Reading {
                 measure: measure.into(),
                 region: region.clone(),
                 source: source.clone(),
+                arrived,
             }
         })
     }
@@ -94,6 +99,14 @@ mod tests {
         let short: Vec<_> = rows.iter().map(|r| (&*r.measure, r.value, &*r.unit)).collect();
         assert_eq!(short, [("kwh", 0.5, "kWh"), ("Voltage", 230.1, "V"), ("odd", 1.0, "")]);
         assert!(rows.iter().all(|r| r.time == 1_700_000_000_123_000 && r.region == "uk" && r.source == "file"));
+    }
+
+    #[test]
+    fn when_it_arrived_is_said_where_it_is_known() {
+        let mut p = TimestreamPayload::from_json(r#"{"meter_id":"m","time":5,"kwh_measure":1}"#).expect("payload");
+        assert_eq!(Reading::all(p.clone(), "x".into()).map(|r| r.arrived).collect::<Vec<_>>(), [None]);
+        p.arrival = 7;
+        assert_eq!(Reading::all(p, "x".into()).map(|r| r.arrived).collect::<Vec<_>>(), [Some(7_000)]);
     }
 
     #[test]

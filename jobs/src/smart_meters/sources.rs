@@ -31,6 +31,7 @@ pub fn fleet(options: &Options) -> Result<GeneratorConfig> {
         count,
         rate: options.rate,
         share_late: options.late_share,
+        late_by: options.late_by.duration(),
         share_duplicate: options.duplicate_share,
         share_null: options.null_share,
         share_corrupt: options.corrupt_share,

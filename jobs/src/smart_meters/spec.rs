@@ -50,6 +50,22 @@ pub enum PartitionBy {
     Hour,
 }
 
+/// What the lake's typed tables are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Typed {
+    /// Delta Lake tables: readers see whole checkpoints, files are compacted, repeats removed
+    Delta,
+    /// Parquet files in directories, for readers that know nothing else
+    Parquet,
+}
+
+impl Default for Typed {
+    /// Delta Lake, where it was built in.
+    fn default() -> Self {
+        if cfg!(feature = "delta") { Typed::Delta } else { Typed::Parquet }
+    }
+}
+
 /// What files hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Format {

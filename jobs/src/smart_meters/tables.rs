@@ -13,7 +13,11 @@ use hurtig_catalog::{Column, Format, HiveType, SerDe, Table, TableName};
 use hurtig_lake::ToArrow;
 use serde_json::Value;
 
-use super::{aggregate::Aggregate, reading::Reading, spec::PartitionBy};
+use super::{
+    aggregate::Aggregate,
+    reading::Reading,
+    spec::{PartitionBy, Typed},
+};
 
 /// Messages that are looked at to find out what is in them.
 const SAMPLE: usize = 1_000;
@@ -27,18 +31,30 @@ pub struct LakeTables {
     pub database: String,
     /// How it is cut up by event time.
     pub partition_by: PartitionBy,
+    /// What the typed tables are.
+    pub typed: Typed,
     /// The years that are looked for.
     pub years: RangeInclusive<i16>,
 }
 
 impl LakeTables {
-    /// The typed tables: `readings`, `aggregates_1m`, `aggregates_1h`.
+    /// The typed tables: `readings`, `aggregates_1m`, `aggregates_1h`. Of Delta Lake tables only the places are said: what is
+    /// in them is in their logs, and whoever reads their files without it reads some twice.
     pub fn typed(&self) -> Vec<Table> {
         let (readings, aggregates) = (Reading::schema(), Aggregate::schema());
         let tables: [(&str, &Schema); 3] =
             [("readings", &readings), ("aggregates_1m", &aggregates), ("aggregates_1h", &aggregates)];
         let of = |(name, schema): (&str, &Schema)| {
-            self.table(name, &format!("typed/{name}"), columns(schema), format(SerDe::Parquet))
+            let table = self.table(name, &format!("typed/{name}"), columns(schema), format(SerDe::Parquet));
+            match self.typed {
+                Typed::Parquet => table,
+                Typed::Delta => Table {
+                    columns: Vec::new(),
+                    partitions: Vec::new(),
+                    properties: BTreeMap::from([("table_type".to_owned(), "DELTA".to_owned())]),
+                    ..table
+                },
+            }
         };
         tables.into_iter().map(of).collect()
     }
@@ -165,8 +181,13 @@ mod tests {
     use super::*;
 
     fn lake() -> LakeTables {
-        let place = "s3://meters/lake/".to_owned();
-        LakeTables { place, database: "Meters".into(), partition_by: PartitionBy::Day, years: 2010..=2040 }
+        LakeTables {
+            place: "s3://meters/lake/".to_owned(),
+            database: "Meters".into(),
+            partition_by: PartitionBy::Day,
+            typed: Typed::Parquet,
+            years: 2010..=2040,
+        }
     }
 
     #[test]
@@ -185,6 +206,18 @@ mod tests {
         }
         let names: Vec<&str> = tables[1].columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names[..4], ["meter_id", "region", "window_start", "window_end"]);
+    }
+
+    #[test]
+    fn of_delta_lake_tables_the_places_are_said() {
+        let tables = LakeTables { typed: Typed::Delta, ..lake() }.typed();
+        assert!(tables.iter().all(|table| table.check().is_ok() && table.is_delta()));
+        let ddl = tables[0].to_ddl();
+        assert_eq!(
+            ddl,
+            "CREATE EXTERNAL TABLE `meters`.`readings`\nLOCATION\n  's3://meters/lake/typed/readings/'\nTBLPROPERTIES (\n  \
+             'table_type' = 'DELTA')"
+        );
     }
 
     #[test]

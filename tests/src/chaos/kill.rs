@@ -7,13 +7,14 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::SliceRandom};
 use crate::mix::mix;
 
 /// The places in the code where it can be told to die, and at which of the first so many visits.
-const FAILPOINTS: [(&str, u64); 7] = [
+const FAILPOINTS: [(&str, u64); 8] = [
     ("state-flush", 6),
     ("checkpoint-upload", 8),
     ("checkpoint-manifest", 2),
     ("checkpoint-manifest-written", 2),
     ("sink-flush", 10),
     ("sink-commit", 3),
+    ("delta-commit", 4),
     (RESTORE, 3),
 ];
 
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn no_failpoint_is_left_out_and_the_first_life_gets_on() {
         for seed in 0..50 {
-            let fates: Vec<_> = (0..14).map(|life| Fate::of(seed, 3, life, INTERVAL)).collect();
+            let fates: Vec<_> = (0..16).map(|life| Fate::of(seed, 3, life, INTERVAL)).collect();
             let points = fates.iter().filter_map(|fate| match fate.kill {
                 Kill::At(name, _) => Some(name),
                 Kill::AfterCheckpoints(..) => None,

@@ -22,6 +22,8 @@ pub enum Server {
     Ministack,
     /// No server: a Python in which others' programs can be run, to compare with.
     Python,
+    /// No server: DuckDB, pyarrow, `deltalake` and psycopg, in Python.
+    Readers,
     /// No server: AWS's SDK for JavaScript, which runs on node.
     JavaScript,
     /// InfluxDB 1.
@@ -45,6 +47,7 @@ impl Server {
             Server::Registry => "registry",
             Server::Ministack => "ministack",
             Server::Python => "python",
+            Server::Readers => "readers",
             Server::JavaScript => "javascript",
             Server::InfluxDb => "influxdb",
             Server::QuestDb => "questdb",
@@ -66,6 +69,11 @@ impl Server {
 /// A Python that knows what `scripts/servers.sh` has installed for it.
 pub fn python() -> Result<Command> {
     Ok(Command::new(Server::Python.directory()?.join("bin/python3")))
+}
+
+/// A Python that knows others that read the lake.
+pub fn readers() -> Result<Command> {
+    Ok(Command::new(Server::Readers.directory()?.join("bin/python3")))
 }
 
 /// The folder with `node_modules/@aws-sdk`.

@@ -15,6 +15,7 @@ mod kinesis_proxy;
 mod kinesis_sink;
 mod kinesis_source;
 mod kwh_per_month;
+mod lake;
 mod refused;
 mod registry;
 mod running;

@@ -1,0 +1,126 @@
+//! The lake as others find it: read by others' programs, asked over PostgreSQL's wire, and right after kills.
+
+use std::path::Path;
+
+use hurtig_tests::{
+    lake::{Settings, run as disturb},
+    program::{command, query, run_well},
+    servers::{Server, left_out, readers},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    running::Running,
+    support::{directory, words},
+};
+
+/// A small fleet with all faults, in the lake of a data directory: some forty checkpoints.
+fn fleet(data: &Path) {
+    run_well(words(&format!(
+        "run smart-meters --meters 200 --readings-per-meter 300 --rate 60000 --bounded --checkpoint-interval 50ms --late-share 0.05 \
+         --late-by 3d --json --rest-port off --view-port off --compact-every 200ms --data-dir {}",
+        data.display()
+    )))
+    .expect("it ends");
+}
+
+/// What a script in Python says, as JSON.
+fn says(script: &str, arguments: &[&str]) -> Value {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/lake").join(script);
+    let said = readers().expect("Python").arg(&script).args(arguments).output().expect("it runs");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    serde_json::from_slice(&said.stdout).expect("JSON")
+}
+
+#[test]
+fn others_read_the_same() {
+    if left_out(&[Server::Readers]) {
+        return;
+    }
+    let dir = directory();
+    let data = dir.path().join("data");
+    fleet(&data);
+    let ours = |sql: &str| query(&data, sql).expect("an answer").join(" ");
+    let of_readings = "SELECT count(*), round(sum(value), 3), count(DISTINCT meter_id) FROM readings";
+    let compact =
+        |more: &str| run_well(words(&format!("lake compact --data-dir {} {more}", data.display()))).expect("compacted");
+    // As the job left it, compacted in part; and compacted, with the old files gone.
+    for compacted in [false, true] {
+        if compacted {
+            let said = compact("--min-files 2 --vacuum-after 0s").out;
+            assert!(said.contains("readings: ") && said.contains("repeats"), "{said}");
+        }
+        let said = says("readers.py", &[&data.join("lake").display().to_string()]);
+        let (first, others) = (&said["deltalake"], ["pyarrow", "pyarrow, files", "duckdb"]);
+        others.iter().for_each(|other| assert_eq!(said[other], *first, "{other}: {said}"));
+        let text = format!("{},{},{}", first["rows"], first["sum"], first["meters"]);
+        assert_eq!(ours(of_readings), text, "{said}");
+        assert_eq!(
+            ours("SELECT count(*) FROM readings WHERE year = 2024 AND month = 1"),
+            said["duckdb, pruned"].to_string()
+        );
+        assert_eq!(said["partitions"], json!(["year", "month"]));
+        let lines = crate::support::lines_below(&data.join("lake/raw")).len();
+        assert_eq!(said["duckdb, raw"], json!(lines));
+        let operations = said["operations"].as_array().expect("a list");
+        assert!(operations.contains(&json!("WRITE")), "{operations:?}");
+        assert!(!compacted || operations.contains(&json!("OPTIMIZE")), "{operations:?}");
+    }
+    let partitions = ours("SELECT table_name, sum(files), sum(rows) > 0 FROM lake_partitions GROUP BY 1 ORDER BY 1");
+    assert!(partitions.starts_with("aggregates_1h,") && partitions.contains(" readings,"), "{partitions}");
+    let listed =
+        run_well(words(&format!("lake partitions readings --data-dir {}", data.display()))).expect("listed").out;
+    assert!(listed.contains("year=2024/month=01"), "{listed}");
+    let repeats = "SELECT count(*) - count(DISTINCT meter_id || measure || time) FROM readings";
+    assert_eq!(ours(repeats), "0", "repeats are gone");
+    let nothing = hurtig_tests::program::run(words("lake compact --data-dir /nonexistent")).expect("it runs");
+    assert!(nothing.code == Some(2) && nothing.err.contains("there is no Delta table below"), "{}", nothing.err);
+}
+
+#[test]
+fn bi_tools_ask_over_postgresql_s_wire() {
+    if left_out(&[Server::Readers]) {
+        return;
+    }
+    let dir = directory();
+    let data = dir.path().join("data");
+    fleet(&data);
+    run_well(words(&format!("lake ddl --create --data-dir {}", data.display()))).expect("created");
+    let mut server = command(words(&format!("query --serve 0 --data-dir {}", data.display()))).expect("the binary");
+    let mut server = Running::start(&mut server);
+    let line = server.until_said("answering PostgreSQL");
+    let port = line.rsplit_once("-p ").and_then(|(_, rest)| rest.split(' ').next()).expect("a port");
+    let said = says("psql.py", &[port]);
+    let count: u64 = query(&data, "SELECT count(*) FROM readings").expect("an answer")[0].parse().expect("a number");
+    assert_eq!(
+        (&said["count"], &said["created"], &said["one"]),
+        (&json!(count), &json!(count), &json!([[1]])),
+        "{said}"
+    );
+    assert_eq!(said["bound"], said["count"]);
+    assert_eq!(said["typed"], json!(["str", "datetime", "float"]));
+    assert!(
+        said["tables"].as_array().is_some_and(|t| t.contains(&json!("readings")) && t.contains(&json!("timeseries")))
+    );
+    assert_eq!(said["classes"].as_array().map(Vec::len), Some(2), "the job's own and the created one: {said}");
+    assert!(said["no such table"][1].as_str().is_some_and(|line| line.contains("nothing")), "{said}");
+    assert_eq!(said["refused"], json!(["25006", "25006", "25006", "25006", "25006", "25006"]), "{said}");
+    assert!(said["other files"].is_string(), "{said}");
+}
+
+#[test]
+fn a_million_readings_through_twenty_kills() {
+    let seed = std::env::var("HURTIG_CHAOS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_261_130);
+    let settings = Settings {
+        readings: 1_000_000,
+        meters: 2_000,
+        kills: 20,
+        rate: 60_000,
+        interval_ms: 300,
+        file_kib: 1_024,
+        seed,
+        dir: None,
+    };
+    let figures = disturb(&settings, |line| println!("{line}")).unwrap_or_else(|e| panic!("seed {seed}: {e:#}"));
+    println!("{figures}");
+}
