@@ -42,7 +42,7 @@
 //!   state.
 //! - Feature `cli`: `run`, which gives a job the options that every job has, the command line
 //!   `hurtig`, and `smart_meters`, the job that comes with it. Feature `sql`: `hurtig query`, and tables over
-//!   files (`catalog`).
+//!   files (`catalog`). Feature `insights`: `hurtig report`, and pictures of months of readings.
 //!   Feature `s3`: checkpoints, and files to ingest, on S3. Feature `store`: the time-series store, and
 //!   `embedded`, which has it in the process of a job. Features `kinesis`, `kafka`, `timestream`,
 //!   `influx`, `formats` (Avro and Protobuf) and `ingest` (big files, fed in only as fast as a stream
@@ -75,6 +75,8 @@ pub use hurtig_formats as formats;
 pub use hurtig_influx as influx;
 #[cfg(feature = "ingest")]
 pub use hurtig_ingest as ingest;
+#[cfg(feature = "insights")]
+pub use hurtig_insights as insights;
 #[cfg(feature = "kafka")]
 pub use hurtig_kafka as kafka;
 #[cfg(feature = "kinesis")]

@@ -140,7 +140,11 @@ ORDER BY day",
         notes.extend(worst.map(|(at, bin)| format!("The largest share, {}: {}.", bins.words(at), bin.words())));
         let few: Vec<_> = by_bin.iter().enumerate().filter(|(_, bin)| (1..=least).contains(&bin.readings)).collect();
         if let Some((at, bin)) = few.first() {
-            let others = if few.len() > 1 { format!(" and {} others", few.len() - 1) } else { String::new() };
+            let others = if few.len() > 1 {
+                format!(" and {}", counted(few.len() as u64 - 1, "other", "others"))
+            } else {
+                String::new()
+            };
             let (day, has) = (bins.words(*at), counted(bin.readings, "reading", "readings"));
             notes.push(format!("Left out above, because they have next to no readings: {day} ({has}){others}."));
         }

@@ -7,15 +7,23 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(feature = "view")]
+use hurtig_insights::Settings;
 use hurtig_store::{Server, ServerOptions};
 #[cfg(feature = "view")]
 use hurtig_view::{View, ViewOptions};
 
 use super::{options::RestPort, run::Opened};
+#[cfg(feature = "view")]
+use crate::smart_meters::Layout;
 use crate::{embedded::EmbeddedStore, smart_meters::Options};
 
 /// So many ports are tried, from the one that was asked for.
 const PORTS: u16 = 100;
+
+/// What the insights beside a job may hold in memory.
+#[cfg(feature = "view")]
+const INSIGHTS_MEMORY: usize = 256 << 20;
 
 /// Opens what the options ask for, and returns what it is called and where it is.
 ///
@@ -39,6 +47,10 @@ pub fn open(store: &EmbeddedStore, options: &Options, rest: Option<&str>) -> Ope
 
 #[cfg(feature = "view")]
 fn view(store: &EmbeddedStore, options: &Options, rest: Option<&str>, port: u16) -> Result<String, String> {
+    // The lake comes with the job's first checkpoint: until then the pages say so.
+    let layout = Layout::of(options, store.dir().parent().unwrap_or(store.dir()));
+    let beside =
+        vec![super::view::beside(layout, Settings::default(), "UTC", INSIGHTS_MEMORY).map_err(|e| e.to_string())?];
     let options = ViewOptions {
         database: options.timestream_db_name.clone(),
         table: options.timestream_table_name.clone(),
@@ -47,7 +59,8 @@ fn view(store: &EmbeddedStore, options: &Options, rest: Option<&str>, port: u16)
     };
     let queries = store.queries()?;
     let server = first_free("--view-port", port, |listen| {
-        let view = View::new(queries.clone(), store.clock(), ViewOptions { listen, ..options.clone() });
+        let options = ViewOptions { listen, ..options.clone() };
+        let view = View::with_pages(queries.clone(), store.clock(), options, beside.clone());
         store.block_on(view.bind())?.map_err(|e| e.to_string())
     })?;
     let url = server.url();

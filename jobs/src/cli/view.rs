@@ -1,20 +1,37 @@
 //! `hurtig view`: the operational view over a store's directory.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use hurtig_engine::time::SystemClock;
+use hurtig_insights::{Pages, PagesOptions, Settings};
 use hurtig_store::{Queries, Storage, Store, StoreOptions};
 use hurtig_timestream_sql::EngineOptions;
-use hurtig_view::{View, ViewOptions};
+use hurtig_view::{Beside, View, ViewOptions};
 use serde_json::json;
 
-use super::{Failure, output::Output, run::log_to_stderr, signals::Signals, units};
+use super::{
+    Failure,
+    insights::{InsightOptions, over},
+    output::Output,
+    run::log_to_stderr,
+    signals::Signals,
+    units,
+};
+use crate::smart_meters::{Layout, Options};
 
 pub const AFTER: &str = "\
 Opens a store that no job holds and serves a page over it: the fleet, consumption by region, every meter's day,
 voltages out of tolerance, silent meters; with --rest also how a job is and how late its readings come. It works
 without a network. When the readings end more than an hour ago, the page shows the fleet as it was then.
+
+Where there is a lake beside the store, as a job leaves it, or --lake names one, there is a second page: what months of
+readings say (`hurtig report` writes the same pictures).
 
   hurtig view --dir meters.store                                   the page at http://127.0.0.1:8082/
   hurtig view --dir meters.store --rest http://127.0.0.1:8081      with the health of a job
@@ -34,6 +51,9 @@ pub struct ViewCommand {
     /// Where readings that have aged are, if not below --dir: s3://bucket/prefix, or a directory
     #[arg(long, value_name = "PLACE")]
     magnetic: Option<String>,
+    /// The lake that insights are of [default: `lake` beside the store, if it is there]
+    #[arg(long, value_name = "DIR", env = "HURTIG_LAKE", hide_env = true)]
+    lake: Option<PathBuf>,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
@@ -82,6 +102,8 @@ pub struct ViewCommand {
     /// Print JSON lines
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    insights: InsightOptions,
 }
 
 /// What a store's directory has in it.
@@ -98,10 +120,11 @@ impl ViewCommand {
                 self.dir.display()
             )));
         }
+        let settings = self.insights.settings()?;
         log_to_stderr();
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("hurtig-view").enable_all().build()?;
         let signals = Signals::listen(runtime.handle());
-        runtime.block_on(self.serve(options, signals))
+        runtime.block_on(self.serve(options, settings, signals))
     }
 
     fn options(&self) -> ViewOptions {
@@ -124,13 +147,27 @@ impl ViewCommand {
         }
     }
 
-    async fn serve(&self, options: ViewOptions, signals: Signals) -> Result<(), Failure> {
+    /// The insights' pages, if there is a lake.
+    fn insights(&self, settings: Settings) -> Result<Vec<Beside>, Failure> {
+        let data_dir = self.dir.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+        let layout =
+            Layout::of(&Options { lake: self.lake.clone(), ..Options::default() }, data_dir.unwrap_or(&self.dir));
+        let is_there = layout.readings.is_dir();
+        match (&self.lake, is_there) {
+            (None, false) => Ok(Vec::new()),
+            (Some(lake), false) => Err(Failure::usage(format!("there are no readings in the lake {}", lake.display()))),
+            (_, true) => Ok(vec![beside(layout, settings, &self.insights.time_zone, self.query_memory)?]),
+        }
+    }
+
+    async fn serve(&self, options: ViewOptions, settings: Settings, signals: Signals) -> Result<(), Failure> {
         let clock = Arc::new(SystemClock);
         let mut store = StoreOptions::new(&self.dir, clock.clone());
         store.magnetic = self.magnetic.as_deref().map(Storage::open).transpose().map_err(Failure::failed)?;
         let store = Store::open(store).await?;
         let engine = EngineOptions { memory_limit_bytes: self.query_memory, ..EngineOptions::default() };
-        let server = View::new(Queries::new(&store, engine)?, clock, options).bind().await?;
+        let queries = Queries::new(&store, engine)?;
+        let server = View::with_pages(queries, clock, options, self.insights(settings)?).bind().await?;
         let (url, dir) = (server.url(), self.dir.display().to_string());
         // A line of its own, at once: a script waits for it.
         Output::new(self.json).result(
@@ -141,4 +178,12 @@ impl ViewCommand {
         server.serve(signals.any()).await?;
         Ok(())
     }
+}
+
+/// The insights' pages over a lake, for a view to have beside it.
+pub(super) fn beside(layout: Layout, settings: Settings, zone: &str, memory: usize) -> Result<Beside, Failure> {
+    let insights = over(layout, settings, |query| query.memory = memory)?;
+    let options = PagesOptions { zone: zone.to_owned(), ..PagesOptions::default() };
+    let pages = Pages::new(insights, Arc::new(SystemClock), options);
+    Ok(Beside { title: Pages::TITLE.into(), path: Pages::PATH.into(), router: pages.router() })
 }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod fleet;
+mod insights;
 mod opened;
 
 use std::{path::Path, process::Command, sync::Arc};

@@ -168,6 +168,22 @@ impl Browser {
         STANDARD.decode(picture["data"].as_str().expect("a picture")).expect("base64")
     }
 
+    /// A picture of the page from where one element begins to where another one ends, over the page's whole width.
+    pub async fn picture_between(&self, from: &str, to: &str) -> Vec<u8> {
+        let place = self
+            .run(&format!(
+                "window.scrollTo(0, 0);
+                 const [from, to] = [document.querySelector('{from}'), document.querySelector('{to}')];
+                 return [Math.max(0, from.getBoundingClientRect().top - 12), to.getBoundingClientRect().bottom + 12, innerWidth]"
+            ))
+            .await;
+        let at = |i: usize| place[i].as_f64().expect("a place");
+        let clip = json!({ "x": 0, "y": at(0), "width": at(2), "height": at(1) - at(0), "scale": 1 });
+        let parameters = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let picture = self.devtools("Page.captureScreenshot", parameters).await;
+        STANDARD.decode(picture["data"].as_str().expect("a picture")).expect("base64")
+    }
+
     /// What the console has said since it was last asked.
     pub async fn console(&self) -> Vec<String> {
         let lines = self.post("/se/log", &json!({ "type": "browser" })).await;
