@@ -16,9 +16,10 @@ HURTIG := $(CARGO_TARGET_DIR)/release/hurtig
 DEMO_DIR ?= demo-data
 BENCH_DIR ?= $(HOME)/.cache/hurtig/bench
 BENCH_SECONDS ?= 40
-# `make soak`: how many kills, how many readings over streams, how large a file into one; a seed and a campaign that have failed go the same way again.
+# `make soak`: how many readings in the lake, how many kills, how many readings over streams, how large a file into one; a seed and a campaign that have failed go the same way again.
 ROUNDS ?= 200
 READINGS ?= 1000000
+LAKE_READINGS ?= 50000000
 FILE_MB ?= 1000
 SEED ?=
 CAMPAIGN ?=
@@ -48,9 +49,10 @@ test: setup ## everything that must hold: format, lints, all tests, a short chao
 .PHONY: soak
 soak: setup ## kills the running job, and the store's server, ROUNDS times (200) each and compares; READINGS (1 million) over real streams; a file of FILE_MB (1,000) into one beside live traffic; 20 million keys in 64 MiB
 	@CI=1 scripts/servers.sh install
-	@cargo build $(EVERYTHING) --bin hurtig --bin chaos --bin streams --bin state_size
+	@cargo build $(EVERYTHING) --bin hurtig --bin chaos --bin streams --bin lake --bin state_size
 	@"$(CARGO_TARGET_DIR)/release/chaos" --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED)) $(if $(CAMPAIGN),--campaign $(CAMPAIGN))
 	@"$(CARGO_TARGET_DIR)/release/streams" --readings $(READINGS) --file-megabytes $(FILE_MB) $(if $(SEED),--seed $(SEED))
+	@"$(CARGO_TARGET_DIR)/release/lake" --readings $(LAKE_READINGS) --meters 20000 --rate 150000 --interval-ms 2000 --file-kib 65536 --duckdb "$$(scripts/servers.sh where readers)/bin/python3" $(if $(SEED),--seed $(SEED))
 	@HURTIG_STORE_KILLS=$(ROUNDS) $(if $(SEED),HURTIG_STORE_KILLS_SEED=$(SEED)) cargo test $(EVERYTHING) --test it -- store_kills --nocapture
 	@mkdir -p "$(BENCH_DIR)"
 	@"$(CARGO_TARGET_DIR)/release/state_size" --data-dir "$(BENCH_DIR)/state-size"

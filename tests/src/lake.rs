@@ -4,6 +4,7 @@
 //! In the end both zones hold each reading once, in its own partition, in files of the stated size, and the sums have all of
 //! them; and at no moment has the reader seen fewer rows than before.
 
+mod beside_duckdb;
 mod reader;
 mod right;
 
@@ -26,7 +27,7 @@ const MOST_LIVES: u32 = 400;
 /// What is done, and how often.
 #[derive(Debug, Clone, clap::Parser)]
 pub struct Settings {
-    /// How many readings
+    /// How many messages, with an energy and a voltage each
     #[arg(long, default_value_t = 1_000_000)]
     pub readings: u64,
     /// How many meters they are of
@@ -35,8 +36,8 @@ pub struct Settings {
     /// How often the job is killed
     #[arg(long, default_value_t = 20)]
     pub kills: u32,
-    /// Readings a second
-    #[arg(long, default_value_t = 100_000)]
+    /// Messages a second
+    #[arg(long, default_value_t = 30_000)]
     pub rate: u64,
     /// Milliseconds between two checkpoints, and between two compactions about twice of it
     #[arg(long, default_value_t = 300)]
@@ -44,6 +45,9 @@ pub struct Settings {
     /// About how large files are to be, in KiB
     #[arg(long, default_value_t = 1_024)]
     pub file_kib: u64,
+    /// Ask DuckDB the same in the end: a Python that has it
+    #[arg(long, value_name = "PYTHON")]
+    pub duckdb: Option<String>,
     /// Decides when the job is killed
     #[arg(long, default_value_t = drawn())]
     pub seed: u64,
@@ -107,6 +111,10 @@ pub fn run(settings: &Settings, mut say: impl FnMut(&str)) -> Result<Figures> {
             }
             (figures.counts, figures.versions) = reader.stop()?;
             figures.right = right::look(settings, &data)?;
+            if let Some(python) = &settings.duckdb {
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                figures.right.extend(beside_duckdb::ask(python, &data.join("lake/typed/readings"), threads)?);
+            }
             return Ok(figures);
         }
     }
@@ -151,7 +159,7 @@ impl Settings {
         self.readings.div_ceil(self.meters)
     }
 
-    /// How many readings there are in all.
+    /// How many messages there are in all.
     pub fn all(&self) -> u64 {
         self.per_meter() * self.meters
     }

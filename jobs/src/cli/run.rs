@@ -344,7 +344,8 @@ fn absolute(path: &Path) -> std::path::PathBuf {
 /// `HURTIG_LOG` says what is logged, as `RUST_LOG` elsewhere.
 pub(super) fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HURTIG_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        // What the log's library says of a commit that fails is said by whoever has asked for it.
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,deltalake_core=off,buoyant_kernel=off"));
     // A job's own binary may have its own.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -17,15 +17,20 @@ pub const NAME: &str = "MapToTimestreamPayload";
 
 /// A message that was understood, as text: what the raw part of the lake keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct RawLine(pub Vec<u8>);
+pub struct RawLine {
+    /// As it was read.
+    pub text: Vec<u8>,
+    /// When it arrived, in milliseconds since the epoch; [`NO_TIMESTAMP`] where the source does not say.
+    pub arrival: i64,
+}
 
 /// In JSON the text stands for itself: it is an object already, and not a byte of it changes.
 impl Serialize for RawLine {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
-            return self.0.serialize(serializer);
+            return (&self.text, self.arrival).serialize(serializer);
         }
-        let text: &RawValue = serde_json::from_slice(&self.0).map_err(S::Error::custom)?;
+        let text: &RawValue = serde_json::from_slice(&self.text).map_err(S::Error::custom)?;
         text.serialize(serializer)
     }
 }
@@ -76,7 +81,7 @@ impl ProcessFunction<Message> for MapToTimestreamPayload {
                 }
                 let timestamp = payload.time_ms();
                 let origin = out.origin();
-                out.task().output(&self.raw, Record { value: RawLine(line), timestamp, origin });
+                out.task().output(&self.raw, Record { value: RawLine { text: line, arrival }, timestamp, origin });
                 out.collect_at(payload, timestamp);
             }
             Err(problem) => {
@@ -148,7 +153,7 @@ mod tests {
     fn raw_lines_are_written_as_they_were_read() {
         let line =
             br#"{ "Time":1700000000000,  "x_measure": 0.30000000000000004, "x_measure":1e2,"caf\u00e9":"\u00e9" }"#;
-        let raw = RawLine(line.to_vec());
+        let raw = RawLine { text: line.to_vec(), arrival: 5 };
         assert_eq!(serde_json::to_vec(&raw).expect("json"), line);
         let bytes = hurtig_engine::error::to_bytes("a line", &raw).expect("bytes");
         assert_eq!(hurtig_engine::error::from_bytes::<RawLine>("a line", &bytes).expect("back"), raw);

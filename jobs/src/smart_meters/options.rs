@@ -56,6 +56,11 @@ pub struct Options {
     #[arg(long, value_enum, default_value = "month", help_heading = "Sinks")]
     pub partition_by: PartitionBy,
 
+    /// Cut the raw zone up as this configuration of Amazon Data Firehose says: prefixes, jq keys, buffers, compression
+    /// [default: as --partition-by says]
+    #[arg(long, value_name = "FILE", help_heading = "Sinks")]
+    pub firehose: Option<PathBuf>,
+
     /// About how large the lake's files are to be: they are closed when they are, and compacted to it
     #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = parse_size, help_heading = "Sinks")]
     pub lake_file_size: usize,
@@ -243,6 +248,7 @@ impl Default for Options {
             store_port: RestPort(None),
             lake: None,
             partition_by: PartitionBy::Month,
+            firehose: None,
             lake_file_size: 128 << 20,
             typed: Typed::default(),
             compact_every: Interval(Some(mins(10))),
@@ -360,6 +366,9 @@ impl Options {
             SinkSpec::Kinesis(_) => built(cfg!(feature = "kinesis"), &sink, "kinesis")?,
             SinkSpec::Kafka(_) => built(cfg!(feature = "kafka"), &sink, "kafka")?,
             SinkSpec::Embedded => built(cfg!(feature = "store"), &sink, "store")?,
+        }
+        if self.firehose.is_some() {
+            built(cfg!(feature = "firehose"), "--firehose", "firehose")?;
         }
         if self.typed == Typed::Delta {
             built(cfg!(feature = "delta"), "--typed delta", "delta")?;

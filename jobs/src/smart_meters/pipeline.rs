@@ -15,6 +15,8 @@ use hurtig_operators::{
     window::TumblingEventTimeWindows,
 };
 
+#[cfg(feature = "firehose")]
+use super::sinks::firehose;
 #[cfg(any(feature = "store", feature = "timestream", feature = "influx"))]
 use super::stores;
 #[cfg(any(feature = "kinesis", feature = "kafka"))]
@@ -141,7 +143,12 @@ impl Job<'_> {
             .uid("payload");
 
         // The lake: as read, repeats and wrong clocks included.
-        mapped.side_output(&raw_lines()).sink_to(json_lines(&layout.raw, options)).name("RawLake").uid(uids::RAW);
+        let raw = mapped.side_output(&raw_lines());
+        match &options.firehose {
+            #[cfg(feature = "firehose")]
+            Some(config) => raw.sink_to(firehose(&layout.raw, config)?).name("RawLake").uid(uids::RAW),
+            _ => raw.sink_to(json_lines(&layout.raw, options)).name("RawLake").uid(uids::RAW),
+        };
         let payloads = mapped.process(Lateness::default()).name("Lateness").uid("lateness").shared();
         let source = CompactString::const_new(kind);
         payloads

@@ -9,6 +9,8 @@ use hurtig_engine::{
     error::Result,
     sink::{Committer, CommitterContext, Sink, WriterContext},
 };
+#[cfg(feature = "firehose")]
+use hurtig_firehose::{FirehoseConfig, FirehoseSink};
 use hurtig_lake::{ParquetFormat, ParquetSchema, ParquetSink, ToArrow};
 use hurtig_operators::connectors::{
     dead_letters::dead_letters_to,
@@ -21,6 +23,8 @@ use super::{
     Layout, Options,
     spec::{PartitionBy, Typed},
 };
+#[cfg(feature = "firehose")]
+use super::{mapping::RawLine, options};
 
 /// Rows that may wait in a Parquet writer's memory. The job has four of them on every worker.
 const BUFFERED: usize = 16 << 20;
@@ -40,6 +44,13 @@ pub fn json_lines<T>(dir: &Path, options: &Options) -> JsonFilesSink<T> {
     JsonFilesSink::new(dir)
         .partition_by(Spread::event_time(options.partition_by.into()))
         .roll_at_bytes(options.lake_file_size as u64)
+}
+
+/// Lines below `dir`, as a configuration of Firehose says.
+#[cfg(feature = "firehose")]
+pub fn firehose(dir: &Path, config: &Path) -> Result<FirehoseSink<RawLine>> {
+    let config = FirehoseConfig::from_file(config).map_err(|e| options::config(format!("--firehose {e}")))?;
+    Ok(FirehoseSink::of(dir, config, |line: &RawLine| line.text.as_slice()).arrival(|line| line.arrival))
 }
 
 /// A typed table below `dir`, cut up by the records' event time.

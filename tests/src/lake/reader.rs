@@ -15,7 +15,7 @@ use datafusion::prelude::SessionContext;
 use hurtig_delta::{DeltaTableProvider, Table};
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A thread that counts.
 pub struct Reader {

@@ -78,6 +78,56 @@ fn others_read_the_same() {
 }
 
 #[test]
+fn the_raw_zone_as_firehose_s_configuration_says() {
+    let dir = directory();
+    let (data, config) = (dir.path().join("data"), dir.path().join("firehose.json"));
+    let job = |config: &Path| {
+        let (data, config) = (data.display(), config.display());
+        words(&format!(
+            "run smart-meters --meters 50 --readings-per-meter 200 --bounded --json --rest-port off --view-port off --firehose {config} \
+             --data-dir {data}"
+        ))
+    };
+    std::fs::write(
+        &config,
+        r#"{"Prefix": "readings/!{partitionKeyFromQuery:region}/!{timestamp:yyyy-MM-dd}/",
+            "ErrorOutputPrefix": "errors/!{firehose:error-output-type}/",
+            "CustomTimeZone": "Europe/London",
+            "DynamicPartitioningConfiguration": {"Enabled": true},
+            "ProcessingConfiguration": {"Enabled": true, "Processors": [
+              {"Type": "MetadataExtraction", "Parameters": [
+                {"ParameterName": "JsonParsingEngine", "ParameterValue": "JQ-1.6"},
+                {"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{region: .region}"}]},
+              {"Type": "AppendDelimiterToRecord"}]},
+            "Hurtig": {"Timestamp": "Event"}}"#,
+    )
+    .expect("written");
+    let said = run_well(job(&config)).expect("it ends");
+    let books = said.event("finished").expect("a summary")["books"].clone();
+    let written =
+        books.as_array().expect("books").iter().find(|b| b["uid"] == "raw-lake").expect("its books")["written"].clone();
+    let mut lines = 0;
+    for file in crate::support::files_below(&data.join("lake/raw")) {
+        let place =
+            file.parent().expect("a directory").strip_prefix(data.join("lake/raw")).expect("below it").to_owned();
+        for line in std::fs::read_to_string(&file).expect("lines").lines() {
+            let message: Value = serde_json::from_str(line).expect("a message");
+            let time = jiff::Timestamp::from_millisecond(message["time"].as_i64().expect("a time")).expect("a time");
+            let day = time.in_tz("Europe/London").expect("a zone").date();
+            let expected = format!("readings/{}/{day}", message["region"].as_str().expect("a region"));
+            assert_eq!(place, Path::new(&expected), "{line}");
+            lines += 1;
+        }
+    }
+    assert_eq!(written, json!(lines));
+    let wrong = dir.path().join("wrong.json");
+    std::fs::write(&wrong, r#"{"Prefix": "a/!{partitionKeyFromLambda:k}/", "ErrorOutputPrefix": "b/"}"#)
+        .expect("written");
+    let said = hurtig_tests::program::run(job(&wrong)).expect("it runs");
+    assert!(said.code == Some(2) && said.err.lines().count() == 1 && said.err.contains("--firehose"), "{}", said.err);
+}
+
+#[test]
 fn bi_tools_ask_over_postgresql_s_wire() {
     if left_out(&[Server::Readers]) {
         return;
@@ -97,7 +147,10 @@ fn bi_tools_ask_over_postgresql_s_wire() {
         (&json!(count), &json!(count), &json!([[1]])),
         "{said}"
     );
-    assert_eq!(said["bound"], said["count"]);
+    assert_eq!(
+        said["bound"].to_string(),
+        query(&data, "SELECT count(*) FROM readings WHERE month = 1").expect("an answer")[0]
+    );
     assert_eq!(said["typed"], json!(["str", "datetime", "float"]));
     assert!(
         said["tables"].as_array().is_some_and(|t| t.contains(&json!("readings")) && t.contains(&json!("timeseries")))
@@ -115,9 +168,10 @@ fn a_million_readings_through_twenty_kills() {
         readings: 1_000_000,
         meters: 2_000,
         kills: 20,
-        rate: 60_000,
+        rate: 30_000,
         interval_ms: 300,
         file_kib: 1_024,
+        duckdb: None,
         seed,
         dir: None,
     };

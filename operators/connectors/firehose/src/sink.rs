@@ -63,7 +63,8 @@ impl<T> FirehoseSink<T> {
         }
     }
 
-    /// When a record arrived, in milliseconds since the epoch; by default, when it comes here.
+    /// When a record arrived, in milliseconds since the epoch; by default, and where this is
+    /// [`NO_TIMESTAMP`](hurtig_engine::time::NO_TIMESTAMP), when it comes here.
     /// With an arrival that the source replays, files are where they were after a restart.
     #[must_use]
     pub fn arrival(mut self, time: impl Fn(&T) -> i64 + Send + Sync + 'static) -> Self {

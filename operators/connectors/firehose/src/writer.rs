@@ -12,6 +12,7 @@ use hurtig_engine::{
     metrics::Gauge,
     record::{Origin, Record},
     sink::{Books, SinkContext, SinkWriter, WriterContext},
+    time::NO_TIMESTAMP,
 };
 use hurtig_operators::connectors::part_files::{PartOptions, PartWriter, PartitionBy, RollingPolicy};
 
@@ -201,7 +202,8 @@ impl<T: Send + 'static> FirehoseWriter<T> {
 impl<T: Send + 'static> SinkWriter<T> for FirehoseWriter<T> {
     fn write(&mut self, record: Record<T>, ctx: &mut SinkContext<'_>) -> Result<()> {
         let raw = (self.bytes)(&record.value);
-        let arrival = self.arrival.as_ref().map_or(ctx.now(), |time| time(&record.value));
+        let arrival = self.arrival.as_ref().map(|time| time(&record.value)).filter(|time| *time != NO_TIMESTAMP);
+        let arrival = arrival.unwrap_or(ctx.now());
         let (origin, time) = (record.origin, record.timestamp);
         let mut visit = Visit { raw, origin, time, arrival, refused: false, lost: None };
         let mut subs = std::mem::take(&mut self.subs);

@@ -62,7 +62,13 @@ fn small_files_become_sorted_ones_of_the_target_size() {
     let sums = "SELECT count(*), sum(wh), count(DISTINCT time) FROM t";
     assert_eq!(ask(&compacted, sums), ask(&before, sums), "the old version still answers");
     // With a twentieth of the memory that the rows take, in another order: it spills.
-    let little = Compaction { memory: 8 << 20, min_files: 1, sort_by: vec!["wh".into()], key: vec!["time".into()], ..by_meter() };
+    let little = Compaction {
+        memory: 8 << 20,
+        min_files: 1,
+        sort_by: vec!["wh".into()],
+        key: vec!["time".into()],
+        ..by_meter()
+    };
     run(&Compaction { target_bytes: 1 << 30, ..little }, &mut compacted, "b");
     assert_eq!(ask(&compacted, sums), ask(&before, sums));
 }
