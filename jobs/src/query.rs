@@ -2,7 +2,7 @@
 //!
 //! | table | what | columns |
 //! |---|---|---|
-//! | `readings` | every valid reading as read | `meter_id, time, measure, value, unit, region, source, arrived` |
+//! | `readings` | every valid reading as read | `meter_id, time, measure, value, unit, region, dimensions, source, arrived` |
 //! | `aggregates_1m`, `aggregates_1h` | energy by minute and hour | `meter_id, region, window_start, window_end, sum, count, min, max, avg, measure` |
 //! | `timeseries` | what the embedded time-series store holds | the dimensions (`meter_id, region`, others), `measure_name, time, measure_value` |
 //! | `lake_partitions` | what the logs of the lake's tables say of each partition | `table_name, partition, files, small_files, rows, bytes, first_written, last_written` |

@@ -20,7 +20,8 @@ pub(super) const CATALOG: &str = "catalog.json";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Tables:
-  readings                      every valid reading as read: meter_id, time, measure, value, unit, region, source, arrived
+  readings                      every valid reading as read: meter_id, time, measure, value, unit, region, dimensions,
+                                source, arrived
   aggregates_1m, aggregates_1h  meter_id, region, window_start, window_end, sum, count, min, max, avg, measure
   timeseries                    what the embedded time-series store holds: meter_id, region and whatever else is a dimension,
                                 measure_name, time, measure_value

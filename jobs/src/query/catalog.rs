@@ -18,7 +18,7 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 use super::QueryError;
 
 /// Databases that the session itself has.
-const TAKEN: [&str; 2] = ["public", "information_schema"];
+const TAKEN: [&str; 3] = ["public", "information_schema", "pg_catalog"];
 
 /// The statement, if it is one of the catalog's. A list of all tables is not, and neither is what is about a table of the
 /// job's own: those are DataFusion's.

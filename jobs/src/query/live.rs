@@ -1,6 +1,7 @@
 //! The tables by their names: each is opened when a query names it, and is what it is at that moment.
 //!
-//! So one session answers for as long as a server runs, and a table that is broken hinders only who asks for it.
+//! So one session answers for as long as a server runs, and a table that is broken hinders only who asks for it, or for the columns
+//! of all tables.
 
 use std::{
     collections::BTreeSet,

@@ -135,6 +135,7 @@ pub(super) fn readings() -> SchemaRef {
         Field::new("value", DataType::Float64, true),
         text("unit"),
         text("region"),
+        text("dimensions"),
         text("source"),
         Field::new("arrived", utc(TimeUnit::Microsecond), true),
     ]))

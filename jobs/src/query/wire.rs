@@ -8,6 +8,7 @@ use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -41,8 +42,10 @@ use tokio::{
 
 use super::{CATALOG, Query, QueryError};
 
-/// So many clients are answered at once; others wait.
+/// So many clients are answered at once.
 const CONNECTIONS: usize = 64;
+/// After a client that could not be accepted.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Answers clients of PostgreSQL.
 pub struct SqlServer {
@@ -102,15 +105,21 @@ impl SqlServer {
                     Ok((socket, _)) => socket,
                     Err(e) => {
                         tracing::warn!("a client could not be accepted: {e}");
+                        // It may be that there are too many open files.
+                        tokio::time::sleep(AGAIN).await;
                         continue;
                     }
                 },
             };
+            // Who comes when all places are taken is told by the end of his connection.
+            let Ok(permit) = free.clone().try_acquire_owned() else {
+                tracing::warn!("{CONNECTIONS} clients are connected: another one was turned away");
+                continue;
+            };
             let handlers = Arc::new(self.connection()?);
-            let free = free.clone();
             clients.spawn(async move {
-                let Ok(_permit) = free.acquire_owned().await else { return };
                 answer(socket, handlers).await;
+                drop(permit);
             });
         }
     }
@@ -191,9 +200,7 @@ fn is_question(statement: &Statement) -> bool {
         Statement::Query(query) => only_selects(query),
         Statement::Explain { statement, .. } => is_question(statement),
         Statement::Declare { stmts } => stmts.iter().all(|one| one.for_query.as_deref().is_none_or(only_selects)),
-        Statement::Set(set) => {
-            !matches!(set, Set::SingleAssignment { variable, .. } if variable.to_string().to_lowercase().starts_with("datafusion."))
-        }
+        Statement::Set(set) => is_clients_own(set),
         Statement::ExplainTable { .. }
         | Statement::ShowVariable { .. }
         | Statement::ShowTables { .. }
@@ -207,6 +214,17 @@ fn is_question(statement: &Statement) -> bool {
         | Statement::Rollback { .. }
         | Statement::Discard { .. }
         | Statement::Deallocate { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a setting is about the client's own session: PostgreSQL's are, DataFusion's lift bounds. Quotes change nothing.
+fn is_clients_own(set: &Set) -> bool {
+    match set {
+        Set::SingleAssignment { variable, .. } => {
+            !variable.to_string().replace('"', "").to_lowercase().starts_with("datafusion")
+        }
+        Set::SetTimeZone { .. } | Set::SetNames { .. } | Set::SetNamesDefault {} | Set::SetTransaction { .. } => true,
         _ => false,
     }
 }

@@ -22,6 +22,7 @@ impl ToArrow for Reading {
             number("value"),
             text("unit"),
             text("region"),
+            text("dimensions"),
             text("source"),
             Field::new("arrived", DataType::Timestamp(TimeUnit::Microsecond, Some(UTC.into())), true),
         ])
@@ -36,6 +37,7 @@ impl ToArrow for Reading {
             numbers(rows, |r| r.value),
             texts(rows, |r| &r.unit),
             texts(rows, |r| &r.region),
+            texts(rows, |r| &r.dimensions),
             texts(rows, |r| &r.source),
             Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|r| r.arrived)).with_timezone(UTC)),
         ];

@@ -5,13 +5,15 @@
 //! arrives depends on threads and on restarts: a straggler may be late in one run and not in
 //! the next. Here a record is late when its *own* split has gone too far, which is a matter of
 //! what stands in the split and of nothing else. The merged watermark is never ahead of a
-//! split's own, so that what passes here is never late at the window. Two runs over the same
-//! readings have the same rows, however often they were killed and whatever their parallelism.
+//! split's own while none is idle, so that what passes here is not late at the window. Two runs over
+//! the same readings have the same rows, however often they were killed and whatever their
+//! parallelism. (Of a stream, a shard that was silent may be woken behind the others: what is late at
+//! the window itself becomes a row by the same rule.)
 //!
 //! What is late is not lost for the sums: it becomes a row of the same window by itself, a sum of one, and the table's
 //! compaction adds the rows of a window up. So `sum(sum)` over a table is right at every moment.
 
-use hurtig_engine::{Record, error::Result, operator::Output, task::OutputTag, time::NO_TIMESTAMP};
+use hurtig_engine::{Origin, Record, error::Result, operator::Output, task::OutputTag, time::NO_TIMESTAMP};
 use hurtig_operators::{collector::Collector, process::ProcessFunction, window::TumblingEventTimeWindows};
 use hurtig_state::AggregateFunction;
 
@@ -54,19 +56,44 @@ impl ProcessFunction<Energy> for InTime {
     #[inline]
     fn process_element<O: Output<Energy>>(&mut self, energy: Energy, out: &mut Collector<'_, O>) -> Result<()> {
         if self.is_late(out.timestamp(), energy.split_time) {
-            let (window, key, mut total) =
-                (self.windows.assign(out.timestamp()), energy.key(), SumEnergy.create_accumulator());
-            SumEnergy.add(&mut total, energy);
-            // As the window's own row: the last moment that belongs to it.
-            let row = Record {
-                value: Aggregate::of(&key, window, total),
-                timestamp: window.max_timestamp(),
-                origin: out.origin(),
-            };
+            let row = row_of_one(&self.windows, energy, out.timestamp(), out.origin());
             out.task().output(&self.late, row);
         } else {
             out.collect(energy);
         }
+        Ok(())
+    }
+}
+
+/// The row of a window with one reading in it: its timestamp is the window's last moment, as the window's own row has it.
+fn row_of_one(windows: &TumblingEventTimeWindows, energy: Energy, timestamp: i64, origin: Origin) -> Record<Aggregate> {
+    let (window, key, mut total) = (windows.assign(timestamp), energy.key(), SumEnergy.create_accumulator());
+    SumEnergy.add(&mut total, energy);
+    Record { value: Aggregate::of(&key, window, total), timestamp: window.max_timestamp(), origin }
+}
+
+/// Where a window puts what comes after it has fired: a silent stream's split may be woken behind the others' watermark.
+pub fn after_the_window() -> OutputTag<Energy> {
+    OutputTag::new("after-the-window")
+}
+
+/// Makes rows of what came after its window had fired.
+#[derive(Debug, Clone)]
+pub struct RowsOfOne(TumblingEventTimeWindows);
+
+impl RowsOfOne {
+    /// For windows of `size`.
+    pub fn for_windows(size: Span) -> Self {
+        RowsOfOne(TumblingEventTimeWindows::of(size.duration()))
+    }
+}
+
+impl ProcessFunction<Energy> for RowsOfOne {
+    type Out = Aggregate;
+
+    fn process_element<O: Output<Aggregate>>(&mut self, energy: Energy, out: &mut Collector<'_, O>) -> Result<()> {
+        let row = row_of_one(&self.0, energy, out.timestamp(), out.origin());
+        out.collect_at(row.value, row.timestamp);
         Ok(())
     }
 }

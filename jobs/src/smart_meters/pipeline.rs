@@ -24,7 +24,7 @@ use super::streams;
 use super::{
     Layout, Message, Options,
     aggregate::{Aggregate, Energy, SumEnergy},
-    in_time::{InTime, late_rows},
+    in_time::{InTime, RowsOfOne, after_the_window, late_rows},
     judged::Judged,
     lateness::Lateness,
     mapping::{self, MapToTimestreamPayload, raw_lines},
@@ -224,16 +224,19 @@ impl Job<'_> {
                 .name(format!("InTime {name}"))
                 .uid(format!("in-time-{uid}"));
             let late = in_time.side_output(&late_rows());
-            in_time
+            let sums = in_time
                 .key_by(Energy::key)
                 .window(TumblingEventTimeWindows::of(size.duration()))
+                .side_output_late_data(&after_the_window())
                 .aggregate(SumEnergy, Aggregate::of)
                 .name(format!("Sum {name}"))
-                .uid(format!("sum-{uid}"))
-                .union(late)
-                .sink_to(typed::<Aggregate>(dir, options))
-                .name(name)
-                .uid(uid);
+                .uid(format!("sum-{uid}"));
+            let later = sums
+                .side_output(&after_the_window())
+                .process(RowsOfOne::for_windows(size))
+                .name(format!("Late {name}"))
+                .uid(format!("late-{uid}"));
+            sums.union(late).union(later).sink_to(typed::<Aggregate>(dir, options)).name(name).uid(uid);
         }
         env.dead_letters_to(dead_letters(layout));
         Ok(())

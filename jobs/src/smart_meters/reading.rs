@@ -1,10 +1,12 @@
-//! A row of the `readings` table: one measured value as it was read, repeats included.
+//! A row of the `readings` table: one measured value as it was read.
+
+use std::collections::BTreeMap;
 
 use compact_str::CompactString;
 use hurtig_engine::time::NO_TIMESTAMP;
 use serde::{Deserialize, Serialize};
 
-use super::payload::TimestreamPayload;
+use super::payload::{Dimension, TimestreamPayload};
 
 /// One measured value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub struct Reading {
     pub unit: CompactString,
     /// The meter's region, or empty.
     pub region: CompactString,
+    /// What else the message says, as a JSON object in the order of its keys; empty where there is nothing.
+    pub dimensions: CompactString,
     /// What it was read from: `file`, `generator` …
     pub source: CompactString,
     /// When it arrived, in microseconds since the epoch; none where the source does not say.
@@ -31,7 +35,8 @@ impl Reading {
     /// The values that a message holds, as they were read from `source`.
     pub fn all(payload: TimestreamPayload, source: CompactString) -> impl Iterator<Item = Reading> {
         let time = payload.time_as_read().div_euclid(1_000);
-        let TimestreamPayload { meter_id, region, measures, arrival, .. } = payload;
+        let TimestreamPayload { meter_id, region, measures, arrival, dimensions, .. } = payload;
+        let dimensions = as_object(dimensions);
         let arrived = (arrival != NO_TIMESTAMP).then(|| arrival.saturating_mul(1_000));
         measures.into_iter().map(move |m| {
             let measure = measure_of(&m.name);
@@ -42,11 +47,21 @@ impl Reading {
                 unit: CompactString::const_new(unit_of(measure)),
                 measure: measure.into(),
                 region: region.clone(),
+                dimensions: dimensions.clone(),
                 source: source.clone(),
                 arrived,
             }
         })
     }
+}
+
+/// Dimensions by their names: the same ones are the same text.
+fn as_object(dimensions: Vec<Dimension>) -> CompactString {
+    if dimensions.is_empty() {
+        return CompactString::const_new("");
+    }
+    let sorted: BTreeMap<_, _> = dimensions.iter().map(|d| (d.name.as_str(), d.value.as_str())).collect();
+    serde_json::to_string(&sorted).unwrap_or_default().into()
 }
 
 /// `kwh_measure` → `kwh`.
@@ -99,6 +114,18 @@ mod tests {
         let short: Vec<_> = rows.iter().map(|r| (&*r.measure, r.value, &*r.unit)).collect();
         assert_eq!(short, [("kwh", 0.5, "kWh"), ("Voltage", 230.1, "V"), ("odd", 1.0, "")]);
         assert!(rows.iter().all(|r| r.time == 1_700_000_000_123_000 && r.region == "uk" && r.source == "file"));
+    }
+
+    #[test]
+    fn what_else_is_said_is_the_same_text_in_any_order() {
+        let of = |json: &str| {
+            let payload = TimestreamPayload::from_json(json).expect("payload");
+            Reading::all(payload, "x".into()).map(|r| r.dimensions).collect::<Vec<_>>()
+        };
+        let model = of(r#"{"meter_id":"m","time":5,"phase":"L1","model":"A\"1","kwh_measure":1,"v_measure":2}"#);
+        assert_eq!(model, [r#"{"model":"A\"1","phase":"L1"}"#; 2]);
+        assert_eq!(of(r#"{"model":"A\"1","meter_id":"m","kwh_measure":1,"time":5,"phase":"L1"}"#), model[..1]);
+        assert_eq!(of(r#"{"meter_id":"m","time":5,"kwh_measure":1}"#), [""]);
     }
 
     #[test]

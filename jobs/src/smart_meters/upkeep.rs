@@ -81,7 +81,7 @@ pub fn tables(layout: &Layout) -> [TypedTable; 3] {
             name: "readings",
             dir: layout.readings.clone(),
             sort_by: &["meter_id", "time"],
-            key: &["meter_id", "region", "measure", "time"],
+            key: &["meter_id", "region", "dimensions", "measure", "time"],
             // As the time-series store has it: what came first counts.
             repeats: Repeats::First("arrived".into()),
         },
@@ -118,8 +118,10 @@ impl Upkeep {
             memory: self.memory,
             threads: self.threads,
         };
-        let compacted = compaction.run(&mut opened, run, clock).await?;
+        let compacted = compaction.run(&mut opened, run, clock).await;
+        // What makes room does not wait until there is some.
         let removed = Vacuum { older_than: self.vacuum_after.duration() }.run(&mut opened, clock).await?;
+        let compacted = compacted?;
         let files = opened.files();
         let bytes = files.iter().map(|file| file.bytes).sum();
         Ok(Some(Done { compacted, removed, files: files.len(), bytes }))

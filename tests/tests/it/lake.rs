@@ -157,7 +157,8 @@ fn bi_tools_ask_over_postgresql_s_wire() {
     );
     assert_eq!(said["classes"].as_array().map(Vec::len), Some(2), "the job's own and the created one: {said}");
     assert!(said["no such table"][1].as_str().is_some_and(|line| line.contains("nothing")), "{said}");
-    assert_eq!(said["refused"], json!(["25006", "25006", "25006", "25006", "25006", "25006"]), "{said}");
+    let refused = said["refused"].as_array().expect("a list");
+    assert!(refused.len() == 8 && refused.iter().all(|code| code == "25006"), "{said}");
     assert!(said["other files"].is_string(), "{said}");
 }
 

@@ -17,7 +17,7 @@ disturbed. Files that were replaced stay for --vacuum-after, for queries that ha
 
   hurtig lake compact                          the tables of the lake in hurtig-data
   hurtig lake compact --min-files 2            also where there are two small files only
-  hurtig lake compact --vacuum-after 0s        and remove at once what was replaced (no query may be under way)";
+  hurtig lake compact --vacuum-after 0s        and remove at once what was replaced (queries under way fail)";
 
 /// Which tables, and how.
 #[derive(Debug, Args)]

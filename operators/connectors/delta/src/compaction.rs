@@ -90,7 +90,7 @@ const FILES_AT_ONCE: u64 = 16;
 const ROW_GROUP: u64 = 16 << 20;
 /// What its files' names begin with.
 pub(crate) const NAME: &str = "compacted-";
-/// Of repeats, the how manieth.
+/// Of repeats, which one it is.
 const NUMBER: &str = "__hurtig_number";
 
 impl Default for Compaction {
@@ -120,6 +120,7 @@ impl Compaction {
         for file in table.readable_files()? {
             partitions.entry(file.partition.clone()).or_default().push(file);
         }
+        let mut failed = None;
         for files in partitions.into_values() {
             let (large, mut small): (Vec<_>, Vec<_>) =
                 files.into_iter().partition(|file| file.bytes >= self.target_bytes / 4 * 3);
@@ -132,10 +133,13 @@ impl Compaction {
             });
             if small.len() >= self.min_files.max(2) {
                 let one = One { compaction: self, table, run, clock };
-                one.compact(small, large, &mut done).await?;
+                // One partition that cannot be compacted does not keep the others from it.
+                if let Err(e) = one.compact(small, large, &mut done).await {
+                    failed.get_or_insert(e);
+                }
             }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     fn session(&self) -> Result<SessionContext, DataFusionError> {
@@ -190,8 +194,15 @@ impl One<'_> {
     async fn compact(self, small: Vec<DataFile>, large: Vec<DataFile>, done: &mut Compacted) -> Result<()> {
         let mut files = small.clone();
         if !self.compaction.key.is_empty() {
+            let most = self.compaction.target_bytes * FILES_AT_ONCE;
+            let mut bytes: u64 = small.iter().map(|file| file.bytes).sum();
             for file in large {
+                // What is left has its repeats until a later run.
+                if bytes + file.bytes > most {
+                    continue;
+                }
                 if self.has_repeats(&small, &file).await? {
+                    bytes += file.bytes;
                     files.push(file);
                 }
             }
@@ -213,18 +224,17 @@ impl One<'_> {
                 done.repeats += before.saturating_sub(rows);
                 Ok(())
             }
-            Err(e) => {
-                // Nobody knows of them, and the next run begins anew. What cannot be removed now is for the vacuum.
+            // Nobody will ever know of them. What cannot be removed now is for the vacuum.
+            Err(e) if e.is_conflict() => {
                 for file in &new {
                     let removed = self.table.store().delete(&Path::from(file.path.as_str())).await;
                     removed.unwrap_or_else(|e| tracing::debug!(file = file.path, "not removed: {e}"));
                 }
-                if !e.is_conflict() {
-                    return Err(e);
-                }
                 done.lost += 1;
-                self.table.refresh().await
+                Ok(())
             }
+            // A commit that fails may have come to the log before it did: then they are the table.
+            Err(e) => Err(e),
         }
     }
 

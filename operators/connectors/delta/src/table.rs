@@ -16,7 +16,10 @@ use deltalake_core::{
         transaction::{CommitBuilder, CommitProperties},
     },
     operations::{create::CreateBuilder, vacuum::Clock as DeltaClock},
-    protocol::{DeltaOperation, SaveMode},
+    protocol::{
+        DeltaOperation, SaveMode,
+        checkpoints::{cleanup_metadata, create_checkpoint},
+    },
 };
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -35,6 +38,8 @@ pub struct Table {
     table: DeltaTable,
 }
 
+/// So many commits are summed up in a checkpoint of the log.
+const CHECKPOINT_EVERY: u64 = 100;
 /// A commit that always finds a newer version is given up after so many tries.
 const TRIES: usize = 50;
 
@@ -260,11 +265,29 @@ impl Table {
         operation: DeltaOperation,
     ) -> Result<()> {
         let snapshot = self.table.snapshot().map_err(|e| log(&self.dir, e))?;
+        // A checkpoint of the log that fails is no failure of a commit that is in it already.
+        let properties = properties.with_create_checkpoint(false).with_cleanup_expired_logs(Some(false));
         let commit = CommitBuilder::from(properties).with_actions(actions);
         let made =
             commit.build(Some(snapshot), self.table.log_store(), operation).await.map_err(|e| log(&self.dir, e))?;
         self.make_durable(&format!("_delta_log/{:020}.json", made.version()))?;
-        self.refresh().await
+        self.refresh().await?;
+        if (self.version() + 1).is_multiple_of(CHECKPOINT_EVERY) {
+            self.checkpoint().await;
+        }
+        Ok(())
+    }
+
+    /// Sums the log up, so that readers need not read all of it, and removes what is older than Delta Lake's 30 days. What goes
+    /// wrong is tried again the next time.
+    async fn checkpoint(&self) {
+        let done = match create_checkpoint(&self.table, None).await {
+            Ok(()) => cleanup_metadata(&self.table, None).await.map(drop),
+            Err(e) => Err(e),
+        };
+        if let Err(e) = done {
+            tracing::warn!(table = %self.dir.display(), "the log has no new checkpoint: {}", log(&self.dir, e));
+        }
     }
 }
 

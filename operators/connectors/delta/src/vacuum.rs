@@ -1,19 +1,24 @@
 //! Files that no reader of a recent version needs are removed.
 //!
 //! A compaction takes files out of the table, not out of the directory: a query that has begun, and one that asks for an older
-//! version, still read them. After a stated time they go. So do files that a compaction had written when it was killed.
-//! Files of a job are never looked at, not even hidden ones: a checkpoint that somebody will restore may name them.
+//! version, still read them. After a stated time they go. So do files that a compaction had written when it was killed, a day
+//! after. A job's files that were never committed stay, hidden ones too: a checkpoint that somebody will restore may name them.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use deltalake_core::operations::vacuum::Clock as DeltaClock;
-use futures::TryStreamExt;
 use hurtig_engine::time::{Clock, millis};
-use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::{
     compaction,
     error::{Error, Result},
+    file::transaction,
     table::Table,
 };
 
@@ -40,6 +45,9 @@ impl DeltaClock for Now {
     }
 }
 
+/// What a compaction is writing now is not taken away, however little is to be kept.
+const UNDER_WAY: Duration = Duration::from_secs(24 * 3_600);
+
 impl Vacuum {
     /// Removes files, and says how many.
     ///
@@ -48,27 +56,65 @@ impl Vacuum {
     pub async fn run(&self, table: &mut Table, clock: &dyn Clock) -> Result<usize> {
         table.refresh().await?;
         let now = clock.now_ms();
-        let gone = table.vacuum(self.older_than, Arc::new(Now(now))).await?;
-        let left = self.left_behind(table, now).await?;
-        let store = table.store();
-        for file in &left {
-            store.delete(&file.location).await.map_err(|e| said(table, &e))?;
+        let mut gone = table.vacuum(self.older_than, Arc::new(Now(now))).await?;
+        for file in self.left_behind(table, now).await? {
+            fs::remove_file(&file).map_err(|e| said(table, &e))?;
+            gone += 1;
         }
-        Ok(gone + left.len())
+        Ok(gone)
     }
 
-    /// What compactions have written that were killed before they could name it to the log.
-    async fn left_behind(&self, table: &Table, now: i64) -> Result<Vec<ObjectMeta>> {
+    /// What compactions have written that were killed before they could name it to the log; and files of a job that left the table
+    /// so long ago that the log has forgotten it.
+    async fn left_behind(&self, table: &mut Table, now: i64) -> Result<Vec<PathBuf>> {
+        let files = files_below(table.dir()).map_err(|e| said(table, &e))?;
+        // Only now: what was named while they were listed is the table's.
+        table.refresh().await?;
         let mut known: BTreeSet<String> = table.files().into_iter().map(|file| file.path).collect();
         known.extend(table.removed_paths().await?);
-        let before = now.saturating_sub(millis(self.older_than));
-        let is_left = |file: &ObjectMeta| {
-            let is_ours = file.location.filename().is_some_and(|name| name.starts_with(compaction::NAME));
-            is_ours && file.last_modified.timestamp_millis() < before && !known.contains(file.location.as_ref())
-        };
-        let files: Vec<ObjectMeta> = table.store().list(None).try_collect().await.map_err(|e| said(table, &e))?;
-        Ok(files.into_iter().filter(is_left).collect())
+        let mut left = Vec::new();
+        for (path, modified_ms) in files {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let Ok(below) = path.strip_prefix(table.dir()) else { continue };
+            let is_compactions = name.starts_with(compaction::NAME);
+            let kept = if is_compactions { self.older_than.max(UNDER_WAY) } else { self.older_than };
+            if modified_ms >= now.saturating_sub(millis(kept)) || known.contains(&*below.to_string_lossy()) {
+                continue;
+            }
+            if is_compactions || is_committed(table, name).await? {
+                left.push(path);
+            }
+        }
+        Ok(left)
     }
+}
+
+/// Whether the file was in the table once: what a checkpoint has promised and nobody has committed yet was not.
+async fn is_committed(table: &Table, name: &str) -> Result<bool> {
+    let Some((writer, number)) = name.starts_with("part-").then(|| transaction(name).ok()).flatten() else {
+        return Ok(false);
+    };
+    Ok(table.written_up_to(writer).await?.is_some_and(|up_to| number <= up_to))
+}
+
+/// Visible files below a directory, with the milliseconds since the epoch at which they were written; also those (`NAME#1`) that
+/// object_store was writing when it was killed and does not list.
+fn files_below(dir: &Path) -> io::Result<Vec<(PathBuf, i64)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(['.', '_']) {
+            continue;
+        }
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            found.extend(files_below(&entry.path())?);
+        } else {
+            let since = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            found.push((entry.path(), millis(since)));
+        }
+    }
+    Ok(found)
 }
 
 fn said(table: &Table, reason: &dyn fmt::Display) -> Error {

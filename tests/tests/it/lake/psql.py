@@ -41,6 +41,8 @@ with psycopg.connect(host="127.0.0.1", port=port, dbname="hurtig", user="anybody
                         "DROP TABLE readings",
                         "INSERT INTO readings SELECT * FROM readings",
                         "SET datafusion.execution.batch_size = 1",
+                        """SET "datafusion.runtime.memory_limit" = '100G'""",
+                        """SET "datafusion"."runtime"."temp_directory" = '/tmp'""",
                         "EXPLAIN ANALYZE INSERT INTO readings SELECT * FROM readings",
                     ]
                 ],
