@@ -116,8 +116,8 @@ fn sums_are_of_what_is_committed() {
 #[test]
 fn partitions_are_numbers_shown_last_and_prune() {
     let data = data();
-    let expected = "meter_id,time,measure,value,unit,region,source,year,month\n\
-                    b,2013-02-02T00:00:00Z,kwh,2.0,kWh,uk,file,2013,2\n";
+    let expected = "meter_id,time,measure,value,unit,region,dimensions,source,arrived,year,month\n\
+                    b,2013-02-02T00:00:00Z,kwh,2.0,kWh,uk,,file,,2013,2\n";
     assert_eq!(data.csv("SELECT * FROM readings WHERE meter_id = 'b'"), expected);
     for condition in ["month = 2", "year = 2013 AND month = 2", "month < 3", "month IN (2, 7)"] {
         assert_eq!(data.csv(&format!("SELECT count(*) AS n FROM readings WHERE {condition}")), "n\n3\n", "{condition}");

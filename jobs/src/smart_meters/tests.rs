@@ -117,14 +117,15 @@ fn every_fault_of_a_fleet_ends_where_it_should() {
     assert_eq!(all[uids::OUTSIDE_WINDOW], books(expected.future, 0));
     assert_eq!(all[uids::TIME_SERIES], books(2 * expected.valid, 2 * expected.repeats));
 
-    // Every valid message has one energy: it is in a window, or too late for it.
-    for (sums, late) in [("aggregates_1m", "InTime aggregates_1m"), ("aggregates_1h", "InTime aggregates_1h")] {
-        let late = letters.iter().filter(|l| l.operator == late && l.reason.starts_with("late")).count() as u64;
-        assert!(late > 0 && late < expected.valid / 10, "{sums}: {late}");
-        #[cfg(feature = "sql")]
-        assert_eq!(sql::counted(&layout, sums), expected.valid - late, "{sums}");
+    // Every valid message has one energy: it is in its window's row, or in one of its own if it was too late for it.
+    #[cfg(feature = "sql")]
+    {
+        for sums in ["aggregates_1m", "aggregates_1h"] {
+            assert_eq!(sql::counted(&layout, sums), expected.valid, "{sums}");
+        }
+        assert!(sql::parts_of_hours(&layout) > 0, "some were late");
     }
-    let known = ["bad JSON", "null measure", "late"];
+    let known = ["bad JSON", "null measure"];
     assert!(letters.iter().all(|l| known.iter().any(|k| l.reason.contains(k))));
     assert!(letters.iter().all(|l| l.split.starts_with("fleet-") && l.position.is_some()), "each knows its place");
 

@@ -123,6 +123,12 @@ pub fn counted(layout: &Layout, table: &str) -> u64 {
     ask(dir, "SELECT sum(count) FROM t")[0][0].parse().expect("a count")
 }
 
+/// How many rows of hours there are beside an hour's first.
+pub fn parts_of_hours(layout: &Layout) -> u64 {
+    let sql = "SELECT count(*) - count(DISTINCT meter_id || region || measure || window_start) FROM t";
+    ask(&layout.aggregates_1h, sql)[0][0].parse().expect("a count")
+}
+
 /// What the store took is there: readings from fast clocks have a time of their own each, or they would be one.
 pub fn kept(layout: &Layout, rows: u64) {
     assert_eq!(stored(layout, "SELECT count(*) FROM t"), [rows.to_string()]);

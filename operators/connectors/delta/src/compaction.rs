@@ -162,7 +162,8 @@ impl Compaction {
         let columns: Vec<Expr> = rows.schema().fields().iter().map(|field| ident(field.name())).collect();
         let key: Vec<Expr> = self.key.iter().map(ident).collect();
         let order = match &self.repeats {
-            Repeats::Any => Vec::new(),
+            // A window has to have an order.
+            Repeats::Any => self.key.iter().take(1).map(|column| ident(column).sort(true, false)).collect(),
             Repeats::First(column) => vec![ident(column).sort(true, false)],
             Repeats::Last(column) => vec![ident(column).sort(false, false)],
             Repeats::Merge(parts) => {
@@ -209,11 +210,11 @@ impl One<'_> {
         }
         let before: u64 = files.iter().filter_map(|file| file.rows).sum();
         let mut new = Vec::new();
-        let written = self.write(&files, &mut new).await;
-        let replaced = match written {
-            Ok(()) => self.table.replace(&files, &new, self.compaction.target_bytes).await,
-            Err(e) => Err(e),
-        };
+        if let Err(e) = self.write(&files, &mut new).await {
+            self.remove(&new).await;
+            return Err(e);
+        }
+        let replaced = self.table.replace(&files, &new, self.compaction.target_bytes).await;
         let rows: u64 = new.iter().filter_map(|file| file.rows).sum();
         match replaced {
             Ok(()) => {
@@ -224,17 +225,21 @@ impl One<'_> {
                 done.repeats += before.saturating_sub(rows);
                 Ok(())
             }
-            // Nobody will ever know of them. What cannot be removed now is for the vacuum.
             Err(e) if e.is_conflict() => {
-                for file in &new {
-                    let removed = self.table.store().delete(&Path::from(file.path.as_str())).await;
-                    removed.unwrap_or_else(|e| tracing::debug!(file = file.path, "not removed: {e}"));
-                }
+                self.remove(&new).await;
                 done.lost += 1;
                 Ok(())
             }
             // A commit that fails may have come to the log before it did: then they are the table.
             Err(e) => Err(e),
+        }
+    }
+
+    /// Removes files that no commit has named, nor will. What cannot be removed now is for the vacuum.
+    async fn remove(&self, files: &[DataFile]) {
+        for file in files {
+            let removed = self.table.store().delete(&Path::from(file.path.as_str())).await;
+            removed.unwrap_or_else(|e| tracing::debug!(file = file.path, "not removed: {e}"));
         }
     }
 

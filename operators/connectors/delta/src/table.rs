@@ -272,7 +272,8 @@ impl Table {
             commit.build(Some(snapshot), self.table.log_store(), operation).await.map_err(|e| log(&self.dir, e))?;
         self.make_durable(&format!("_delta_log/{:020}.json", made.version()))?;
         self.refresh().await?;
-        if (self.version() + 1).is_multiple_of(CHECKPOINT_EVERY) {
+        // Whoever has made just this one.
+        if (made.version() + 1).is_multiple_of(CHECKPOINT_EVERY) {
             self.checkpoint().await;
         }
         Ok(())

@@ -73,7 +73,7 @@ fn without_a_place_for_errors_either_it_is_a_dead_letter() {
     let json = serde_json::json!({"Prefix": "a/!{timestamp:yyyy}", "ErrorOutputPrefix": errors});
     let timed = FirehoseConfig::from_json(&json.to_string()).expect("a configuration");
     for (config, lost) in [(config, false), (timed, true)] {
-        let sink = hurtig_firehose::FirehoseSink::new(dir.path(), config).arrival(|_: &Vec<u8>| i64::MIN);
+        let sink = hurtig_firehose::FirehoseSink::new(dir.path(), config).arrival(|_: &Vec<u8>| -70_000_000_000_000);
         let mut harness = SinkHarness::start(&sink, "1").expect("started");
         let record = Record { value: b"x".to_vec(), timestamp: 3, origin: Origin::new(1, 2) };
         harness.write(record).expect("written");
