@@ -114,4 +114,21 @@ mod tests {
         let hours = InTime::for_windows(Span::hours(1), Span::secs(30));
         assert!(!hours.is_late(0, 90_000));
     }
+
+    #[test]
+    fn what_is_late_is_a_row_of_its_window_with_nothing_else_in_it() {
+        let energy = Energy {
+            meter_id: "m".into(),
+            region: "uk".into(),
+            measure: "kwh".into(),
+            value: 0.25,
+            split_time: 9_000_000,
+        };
+        let windows = TumblingEventTimeWindows::of(Span::hours(1).duration());
+        let Record { value, timestamp, origin } = row_of_one(&windows, energy, 3_700_000, Origin::new(1, 2));
+        assert_eq!((value.window_start, value.window_end), (3_600_000, 7_200_000));
+        assert_eq!((value.sum, value.count, value.min, value.max, value.avg), (0.25, 1, 0.25, 0.25, 0.25));
+        // In the partition of the window's own row, which may be another than the reading's.
+        assert_eq!((timestamp, origin), (7_199_999, Origin::new(1, 2)));
+    }
 }
